@@ -1,0 +1,3 @@
+// Replaced by the kernels.
+int pipit_placeholder(void);
+int pipit_placeholder(void) { return 0; }
