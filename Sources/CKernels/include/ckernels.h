@@ -1,1 +1,273 @@
-// contract
+// THE CONTRACT of Pipit's compute kernels: formula, shapes, aliasing and accuracy of each.
+//
+// Kernels know numbers and strides. They do not allocate, start threads or keep state; callers split
+// work by the ranges that each kernel takes. Results never depend on how a range is split: every
+// output element is computed by the same operations in the same order whichever call computes it,
+// so 1 and N threads give identical bits. Each instruction-set level fills a `struct kernel_table`;
+// the scalar level is the specification that the others are tested against.
+//
+// Words used below: strides and counts are in elements, never bytes. Matrices are row-major.
+// Images are NHWC. "May equal" is the only aliasing allowed. NaN goes in, NaN comes out.
+#ifndef PIPIT_CKERNELS_H
+#define PIPIT_CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Elementwise functions that kernels can apply to what they have just computed.
+enum activation {
+    ACTIVATION_NONE = 0,
+    ACTIVATION_RELU,        // max(x, 0)
+    ACTIVATION_GELU,        // x * 0.5 * (1 + erf(x / sqrt(2)))
+    ACTIVATION_GELU_TANH,   // x * 0.5 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))
+    ACTIVATION_GELU_QUICK,  // x * sigmoid(1.702 x)
+    ACTIVATION_SILU,        // x * sigmoid(x)
+    ACTIVATION_TANH,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_RELU6,       // min(max(x, 0), 6)
+};
+
+/// What happens to an accumulator before it is stored:
+///
+///     t = sum + bias[column]
+///     y = activation(t + residual)      when residual_first
+///     y = activation(t) + residual      otherwise
+struct epilogue_f32 {
+    const float *bias;       // [columns] or NULL
+    const float *residual;   // [rows, residual_stride] or NULL; may equal y when the strides agree
+    size_t residual_stride;
+    bool residual_first;
+    enum activation activation;
+};
+
+// --------------------------------------------------------------------------- matrix products
+
+/// y[r, c] = epilogue(sum over d of a[r, d] * weight[c, d])
+///
+/// a: [rows, depth] with a_stride >= depth.   weight: [columns, depth], packed by `gemm_f32_pack`.
+/// y: [rows, columns] with y_stride >= columns; must not overlap a.
+/// Each sum runs over d in ascending order in one f32 accumulator per element (fused multiply-add on
+/// levels that have it; blocks of depth may be summed apart, at boundaries that depend on depth only).
+struct gemm_f32_args {
+    const float *a;
+    size_t a_stride;
+    const float *packed;
+    float *y;
+    size_t y_stride;
+    size_t rows, columns, depth;
+    struct epilogue_f32 epilogue;
+};
+
+/// Convolution as an implicit matrix product; no im2col buffer exists.
+///
+/// x: [batch, input_height, input_width, ...] NHWC, x_pixel_stride floats from pixel to pixel, of which the
+///    first input_channels are read (a group of a grouped convolution, or part of a concatenation).
+/// weight: [output_channels, kernel_height * kernel_width * input_channels] (OHWI), packed by
+///    `gemm_f32_pack` with depth = kernel_height * kernel_width * input_channels.
+/// y: [batch, output_height, output_width, ...] NHWC, y_pixel_stride floats from pixel to pixel.
+/// The epilogue's residual is indexed by output pixel, residual_stride floats from pixel to pixel.
+/// upsample 2 reads x as if it had been enlarged by two to the nearest neighbour; 1 reads it as it is.
+/// Taps outside the (enlarged) image are zeros: zeros points at input_channels of them.
+struct conv2d_f32_args {
+    const float *x;
+    const float *packed;
+    const float *zeros;
+    float *y;
+    size_t x_pixel_stride, y_pixel_stride;
+    size_t batch, input_height, input_width, input_channels;
+    size_t output_height, output_width, output_channels;
+    size_t kernel_height, kernel_width;
+    size_t stride_height, stride_width;
+    size_t pad_top, pad_left;
+    size_t dilation_height, dilation_width;
+    size_t upsample;
+    struct epilogue_f32 epilogue;
+};
+
+/// Depthwise convolution: y[.., c] = epilogue(sum over taps of x[.., c] * weight[tap, c]).
+/// As conv2d, with input_channels = output_channels, upsample 1 and
+/// weight (in `packed`, not packed): [kernel_height * kernel_width, channels].
+typedef void (*depthwise_f32_fn)(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+
+/// The f32 matrix-product kernels of one level, with the packing that they need.
+///
+/// Packed form: ceil(columns / tile_columns) panels; a panel is [depth, tile_columns] floats, columns past
+/// the end are zero. So a panel begins at panel * depth * tile_columns, 64-byte aligned if packed is
+/// and tile_columns is a multiple of 16.
+struct gemm_f32_kernels {
+    size_t tile_rows, tile_columns;
+
+    /// Packs `count` <= tile_columns rows of a weight, [count, depth] with weight_stride, into one panel.
+    void (*pack_panel)(float *panel, const float *weight, size_t weight_stride, size_t count, size_t depth);
+
+    /// Computes rows [row_begin, row_end) x panels [panel_begin, panel_end) of y.
+    void (*gemm)(const struct gemm_f32_args *args, size_t row_begin, size_t row_end,
+                 size_t panel_begin, size_t panel_end);
+
+    /// Computes output pixels [pixel_begin, pixel_end) (of batch * output_height * output_width)
+    /// x panels [panel_begin, panel_end).
+    void (*conv2d)(const struct conv2d_f32_args *args, size_t pixel_begin, size_t pixel_end,
+                   size_t panel_begin, size_t panel_end);
+};
+
+/// y = softmax(q k^T * scale + key_bias) v for one head, by tiles of keys with a running maximum: no
+/// [queries, keys] buffer exists.
+///
+/// q: [query_count, head_dimension], k and v: [key_count, head_dimension], y: as q; each with a stride from
+/// token to token. key_bias: [key_count] added to every row of scores, or NULL; -INFINITY excludes a key.
+/// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
+/// scratch: ATTENTION_SCRATCH_COUNT(head_dimension) floats, one per thread, 64-byte aligned.
+/// Accuracy: within 2e-5 * max|v| of the scalar level for |scores| <= 100. head_dimension <= 512.
+struct attention_f32_args {
+    const float *q, *k, *v;
+    float *y;
+    size_t q_stride, k_stride, v_stride, y_stride;
+    size_t query_count, key_count, head_dimension;
+    float scale;
+    const float *key_bias;
+    bool causal;
+};
+#define ATTENTION_QUERY_TILE 16
+#define ATTENTION_KEY_TILE 64
+#define ATTENTION_SCRATCH_COUNT(head_dimension)                                            \
+    ((head_dimension) * ATTENTION_KEY_TILE + ATTENTION_QUERY_TILE * ATTENTION_KEY_TILE +   \
+     ATTENTION_QUERY_TILE * (head_dimension) + 4 * ATTENTION_QUERY_TILE)
+
+typedef void (*attention_f32_fn)(const struct attention_f32_args *args, float *scratch,
+                                 size_t query_begin, size_t query_end);
+
+// --------------------------------------------------------------------------- elementwise
+
+/// y[i] = activation(x[i]). y may equal x.
+/// Accuracy against exact arithmetic, f32 everywhere: exp, sigmoid, tanh 3e-7 relative (tanh, sigmoid:
+/// 3e-7 absolute), silu, gelu, gelu_tanh, gelu_quick 2e-6 * max(|x|, 1) absolute.
+typedef void (*activate_f32_fn)(float *y, const float *x, size_t count, enum activation activation);
+
+/// y[r, c] = a[r, c] OP b[r * b_row_stride + c * b_column_stride]. y may equal a.
+/// b_column_stride is 0 or 1; b_row_stride 0 repeats one row (or one number) for all.
+enum binary { BINARY_ADD = 0, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIVIDE };
+typedef void (*binary_f32_fn)(float *y, const float *a, const float *b, size_t rows, size_t columns,
+                              size_t b_row_stride, size_t b_column_stride, enum binary op);
+
+/// y[i] = x[i] * scale + shift. y may equal x.
+typedef void (*affine_f32_fn)(float *y, const float *x, size_t count, float scale, float shift);
+
+/// y[r, c] = x[r, c] * (1 + scale[c]) + shift[c] (adaptive layer norm). y may equal x.
+typedef void (*modulate_f32_fn)(float *y, const float *x, const float *scale, const float *shift,
+                                size_t rows, size_t columns);
+
+/// y[r, c] = residual[r, c] + gate[c] * x[r, c]. y may equal x or residual.
+typedef void (*gate_add_f32_fn)(float *y, const float *x, const float *gate, const float *residual,
+                                size_t rows, size_t columns);
+
+/// y[r, c] = a[r, c] * gelu(b[r, c]) with a = x[r, 0 ..< columns], b = x[r, columns ..< 2 columns].
+typedef void (*geglu_f32_fn)(float *y, const float *x, size_t rows, size_t columns);
+
+// --------------------------------------------------------------------------- normalization
+
+/// y[r, c] = (x[r, c] - mean(x[r])) / sqrt(var(x[r]) + epsilon) * gain[c] + bias[c]
+/// gain, bias: [columns] or NULL (1 and 0). y may equal x. Two passes per row: mean, then variance.
+/// Accuracy: within 2e-5 of the scalar level for |x| <= 100.
+typedef void (*layernorm_f32_fn)(float *y, const float *x, const float *gain, const float *bias,
+                                 size_t rows, size_t columns, float epsilon);
+
+/// Root-mean-square norm of each row: y = x / sqrt(mean(x^2) + epsilon) * gain. y may equal x.
+typedef void (*rmsnorm_f32_fn)(float *y, const float *x, const float *gain, size_t rows,
+                               size_t columns, float epsilon);
+
+/// Partial sums of one stripe of pixels: sums[c] = sum of x[p, c], squares[c] = sum of (x[p, c] - pivot[c])^2
+/// with pivot = x[0, c] of the stripe's image (so that cancellation stays harmless); sums are of x - pivot.
+/// x: [pixels, channels] dense, pivot: [channels]. sums, squares: [channels], overwritten.
+typedef void (*groupnorm_stats_f32_fn)(double *sums, double *squares, const float *x, const float *pivot,
+                                       size_t pixels, size_t channels);
+
+/// y[p, c] = activation(x[p, c] * scale[c] + shift[c]). y may equal x.
+/// (GroupNorm and BatchNorm after their statistics are folded into scale and shift per channel.)
+typedef void (*scale_shift_f32_fn)(float *y, const float *x, const float *scale, const float *shift,
+                                   size_t pixels, size_t channels, enum activation activation);
+
+/// y[r] = softmax(x[r]) over columns. y may equal x.
+typedef void (*softmax_f32_fn)(float *y, const float *x, size_t rows, size_t columns);
+
+/// y[r] = x[r] / max(|x[r]|_2, epsilon). y may equal x.
+typedef void (*l2_normalize_f32_fn)(float *y, const float *x, size_t rows, size_t columns, float epsilon);
+
+// --------------------------------------------------------------------------- pooling, resampling, layout
+
+/// y[c] = sum over r of weight[r] * x[r, c] / max(sum of weight, 1e-9); weight NULL means all 1.
+typedef void (*mean_rows_f32_fn)(float *y, const float *x, const float *weight, size_t rows,
+                                 size_t columns);
+
+/// Maximum over windows of an NHWC image (stride, padding and kernel as in args; outside = ignored),
+/// output rows [row_begin, row_end) of batch * output_height.
+typedef void (*max_pool_f32_fn)(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+
+/// Enlarges an NHWC image by two to the nearest neighbour; rows are those of the output image.
+/// x: [height, width, channels], y: [2 height, 2 width, channels].
+typedef void (*upsample2x_f32_fn)(float *y, const float *x, size_t width, size_t channels,
+                                  size_t row_begin, size_t row_end);
+
+/// y[c, r] = x[r, c].
+typedef void (*transpose_f32_fn)(float *y, size_t y_stride, const float *x, size_t x_stride,
+                                 size_t rows, size_t columns);
+
+// --------------------------------------------------------------------------- stored weights to f32 (exact)
+
+typedef void (*f32_from_f16_fn)(float *y, const uint16_t *x, size_t count);
+typedef void (*f32_from_bf16_fn)(float *y, const uint16_t *x, size_t count);
+
+/// y[i] = x[i] * scale.
+typedef void (*f32_from_i8_fn)(float *y, const int8_t *x, size_t count, float scale);
+
+/// y[i] = (nibble i - 8) * scale[i / group]; nibble i is the low half of byte i / 2 for even i, the high half for
+/// odd i. count is a multiple of group, group of 2.
+typedef void (*f32_from_i4_fn)(float *y, const uint8_t *x, const float *scale, size_t count,
+                               size_t group);
+
+// --------------------------------------------------------------------------- tables and their choice
+
+/// Every kernel of one level. Nothing is NULL: a level copies the one below it and overrides.
+struct kernel_table {
+    const char *name;  // "scalar", "neon", "avx2", "avx512"
+    struct gemm_f32_kernels gemm_f32;
+    depthwise_f32_fn depthwise_f32;
+    attention_f32_fn attention_f32;
+    activate_f32_fn activate_f32;
+    binary_f32_fn binary_f32;
+    affine_f32_fn affine_f32;
+    modulate_f32_fn modulate_f32;
+    gate_add_f32_fn gate_add_f32;
+    geglu_f32_fn geglu_f32;
+    layernorm_f32_fn layernorm_f32;
+    rmsnorm_f32_fn rmsnorm_f32;
+    groupnorm_stats_f32_fn groupnorm_stats_f32;
+    scale_shift_f32_fn scale_shift_f32;
+    softmax_f32_fn softmax_f32;
+    l2_normalize_f32_fn l2_normalize_f32;
+    mean_rows_f32_fn mean_rows_f32;
+    max_pool_f32_fn max_pool_f32;
+    upsample2x_f32_fn upsample2x_f32;
+    transpose_f32_fn transpose_f32;
+    f32_from_f16_fn f32_from_f16;
+    f32_from_bf16_fn f32_from_bf16;
+    f32_from_i8_fn f32_from_i8;
+    f32_from_i4_fn f32_from_i4;
+};
+
+/// Levels compiled into this binary for this architecture, weakest first (0 is scalar).
+size_t kernel_level_count(void);
+
+/// The table of a level; valid for the life of the process, never written after the first call returns.
+const struct kernel_table *kernel_level(size_t level);
+
+/// Whether this CPU (and the operating system's saved state) can run a level.
+bool kernel_level_runs(size_t level);
+
+/// The feature a level needs that this CPU lacks, e.g. "avx512f"; NULL when it runs.
+const char *kernel_level_missing(size_t level);
+
+/// One line on the CPU as detected: vendor, model, features that matter. Valid for the life of the process.
+const char *kernel_cpu_summary(void);
+
+#endif
