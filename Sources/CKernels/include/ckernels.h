@@ -176,9 +176,12 @@ typedef void (*layernorm_f32_fn)(float *y, const float *x, const float *gain, co
 typedef void (*rmsnorm_f32_fn)(float *y, const float *x, const float *gain, size_t rows,
                                size_t columns, float epsilon);
 
-/// Partial sums of one stripe of pixels: sums[c] = sum of x[p, c], squares[c] = sum of (x[p, c] - pivot[c])^2
-/// with pivot = x[0, c] of the stripe's image (so that cancellation stays harmless); sums are of x - pivot.
-/// x: [pixels, channels] dense, pivot: [channels]. sums, squares: [channels], overwritten.
+/// Partial sums of one stripe of pixels, about a pivot so that cancellation stays harmless:
+///
+///     sums[c] = sum over p of (x[p, c] - pivot[c])      squares[c] = sum over p of (x[p, c] - pivot[c])^2
+///
+/// x: [pixels, channels] dense; pivot: [channels], any value near the data, e.g. the image's first pixel.
+/// sums, squares: [channels], overwritten. Accumulated in f32 over at most 256 pixels at a time, then in f64.
 typedef void (*groupnorm_stats_f32_fn)(double *sums, double *squares, const float *x, const float *pivot,
                                        size_t pixels, size_t channels);
 
