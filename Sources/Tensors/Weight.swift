@@ -1,0 +1,108 @@
+/// A tensor that a model was trained to have, as it lies in its file: mapped, perhaps compressed.
+///
+/// Seen as a matrix, rows are the first axis and columns everything behind it, which is how linear
+/// layers `[out, in]`, convolutions `[out, in, height, width]` and embedding tables `[ids, width]` lie.
+package struct Weight: Sendable {
+  /// How the numbers are stored.
+  package enum Storage: Sendable {
+    /// Elements as they are: f32, f16 or bf16 (others are legal in a file; see `expandsToFloat`).
+    case dense(ElementType)
+    /// 8-bit integers with one scale a row: value = stored * scale[row].
+    case int8(scales: [Float])
+    /// 4-bit integers, low half of each byte first, stored with 8 added, with one scale for every
+    /// `group` columns of a row: value = (stored - 8) * scale[row, column / group].
+    case int4(scales: StoredFloats, group: Int)
+  }
+
+  /// Scales as they lie in the file, f32, f16 or bf16.
+  package struct StoredFloats: Sendable {
+    package let elementType: ElementType
+    // SAFETY: lies in the mapping that the weight's `owner` keeps alive; never written.
+    nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+
+    package init(elementType: ElementType, bytes: UnsafeRawBufferPointer) {
+      precondition(elementType == .f32 || elementType == .f16 || elementType == .bf16)
+      self.elementType = elementType
+      self.bytes = bytes
+    }
+  }
+
+  /// The tensor's name in the checkpoint.
+  package let name: String
+  /// The logical shape, whatever the storage.
+  package let shape: Shape
+  package let storage: Storage
+
+  // SAFETY: lies in memory that `owner` keeps alive and that is never written after construction.
+  nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+  package let owner: any AnyObject & Sendable
+
+  /// A weight over bytes that `owner` keeps alive; the byte count fits the shape and storage.
+  package init(
+    name: String, shape: Shape, storage: Storage, bytes: UnsafeRawBufferPointer,
+    owner: any AnyObject & Sendable
+  ) {
+    self.name = name
+    self.shape = shape
+    self.storage = storage
+    self.bytes = bytes
+    self.owner = owner
+    precondition(bytes.count == storedByteCount, "\(name): bytes do not fit the shape")
+  }
+
+  /// Rows when seen as a matrix; 1 for a scalar.
+  package var rows: Int { shape.rank == 0 ? 1 : shape[0] }
+  /// Columns when seen as a matrix: all axes behind the first.
+  package var columns: Int { shape.extents.dropFirst().reduce(1, *) }
+
+  /// Whether the engine can compute with it (false for 64-bit integers and the like).
+  package var expandsToFloat: Bool {
+    switch storage {
+    case .dense(let type): type == .f32 || type == .f16 || type == .bf16
+    case .int8, .int4: true
+    }
+  }
+
+  /// Bytes of the stored values, scales not counted.
+  package var storedByteCount: Int {
+    switch storage {
+    case .dense(let type): shape.count * type.byteCount
+    case .int8: shape.count
+    case .int4: (shape.count + 1) / 2
+    }
+  }
+}
+
+extension Weight {
+  /// A weight made here from f32 numbers (a folded constant, a test's random matrix).
+  package init(name: String, shape: Shape, values: [Float]) {
+    precondition(values.count == shape.count)
+    let copy = FloatStorage(values)
+    self.init(
+      name: name, shape: shape, storage: .dense(.f32), bytes: copy.bytes, owner: copy)
+  }
+}
+
+/// Owns a block of floats, 64-byte aligned.
+package final class FloatStorage: Sendable {
+  // SAFETY: written only in `init`; freed in `deinit`.
+  nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+
+  package init(_ values: [Float]) {
+    let byteCount = values.count * MemoryLayout<Float>.stride
+    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+    values.withUnsafeBytes { block.copyMemory(from: $0) }
+    bytes = UnsafeRawBufferPointer(block)
+  }
+
+  deinit { bytes.deallocate() }
+}
+
+/// Where a model's weights come from: a checkpoint folder, or a test's random numbers.
+package protocol WeightSource: Sendable {
+  /// The names of all tensors (logical names: a compressed weight counts once).
+  var names: [String] { get }
+
+  /// The tensor of that name, `nil` if there is none; throws if it is there but cannot be used.
+  func weight(named name: String) throws -> Weight?
+}
