@@ -1,0 +1,81 @@
+package import PipitTensors
+
+/// A 2-D convolution over an NHWC image.
+///
+///     input  [batch, height, width, inChannels]
+///     weight [outChannels, inChannels / groups, kernelHeight, kernelWidth] as checkpoints have it
+///     output [batch, outHeight, outWidth, outChannels]
+///
+/// With `upsample` 2 the input is read as if enlarged by two to the nearest neighbour. With
+/// `epilogue.hasResidual` the second input, of the output's shape, is added.
+package struct Conv2D: Sendable {
+  package var weight: Weight
+  package var bias: Weight?
+  package var stride: Int
+  /// Zeros added on each side: top, left, bottom, right.
+  package var padding: Padding
+  package var dilation: Int
+  package var groups: Int
+  package var upsample = 1
+  package var epilogue = Epilogue()
+
+  package struct Padding: Hashable, Sendable {
+    package var top, left, bottom, right: Int
+
+    package init(top: Int, left: Int, bottom: Int, right: Int) {
+      self.top = top
+      self.left = left
+      self.bottom = bottom
+      self.right = right
+    }
+
+    package init(_ all: Int) { self.init(top: all, left: all, bottom: all, right: all) }
+  }
+
+  package init(
+    weight: Weight, bias: Weight?, stride: Int = 1, padding: Padding, dilation: Int = 1,
+    groups: Int = 1
+  ) {
+    precondition(weight.shape.rank == 4)
+    precondition(stride > 0 && dilation > 0 && groups > 0)
+    self.weight = weight
+    self.bias = bias
+    self.stride = stride
+    self.padding = padding
+    self.dilation = dilation
+    self.groups = groups
+  }
+
+  package var kernelHeight: Int { weight.shape[2] }
+  package var kernelWidth: Int { weight.shape[3] }
+
+  package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
+    let expected = epilogue.hasResidual ? 2 : 1
+    guard inputs.count == expected else {
+      throw .inputCount(expected: expected...expected, found: inputs.count)
+    }
+    let input = inputs[0]
+    guard input.rank == 4 else { throw .rank(input: 0, expected: 4...4, found: input.rank) }
+    guard weight.shape[0] % groups == 0 else {
+      throw .invalid("\(weight.name): \(weight.shape[0]) channels in \(groups) groups")
+    }
+    guard input[3] == weight.shape[1] * groups else {
+      throw .mismatch(input: 0, axis: 3, expected: weight.shape[1] * groups, found: input[3])
+    }
+    let height = extent(input[1], padding.top + padding.bottom, kernelHeight)
+    let width = extent(input[2], padding.left + padding.right, kernelWidth)
+    guard let height, let width else {
+      throw .invalid("\(weight.name): kernel is larger than the padded image \(input)")
+    }
+    let output: Shape = [input[0], height, width, weight.shape[0]]
+    if epilogue.hasResidual, inputs[1] != output {
+      throw .invalid("residual \(inputs[1]) is not of the output's shape \(output)")
+    }
+    return output
+  }
+
+  private func extent(_ input: Int, _ padding: Int, _ kernel: Int) -> Int? {
+    let room = input * upsample + padding - dilation * (kernel - 1) - 1
+    return room < 0 ? nil : room / stride + 1
+  }
+}
