@@ -1,0 +1,57 @@
+extension Weight {
+  /// All numbers as f32: for small tensors at load time (biases, tables, folding). Large ones are
+  /// expanded row by row by the kernels as they are packed.
+  package func floats() -> [Float] {
+    precondition(expandsToFloat, "\(name) does not hold numbers to compute with")
+    switch storage {
+    case .dense(let type):
+      return StoredFloats(elementType: type, bytes: bytes).floats()
+    case .int8(let scales):
+      return (0..<shape.count).map { index in
+        Float(bytes.load(fromByteOffset: index, as: Int8.self)) * scales[index / columns]
+      }
+    case .int4(let scales, let group):
+      let scales = scales.floats()
+      return (0..<shape.count).map { index in
+        let byte = bytes[index / 2]
+        let nibble = index % 2 == 0 ? byte & 15 : byte >> 4
+        return Float(Int(nibble) - 8) * scales[index / group]
+      }
+    }
+  }
+}
+
+extension Weight.StoredFloats {
+  package func floats() -> [Float] {
+    let count = bytes.count / elementType.byteCount
+    switch elementType {
+    case .f32:
+      return (0..<count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+    case .f16:
+      return (0..<count).map {
+        halfToFloat(bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self))
+      }
+    default:
+      return (0..<count).map {
+        Float(bitPattern: UInt32(bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)) << 16)
+      }
+    }
+  }
+}
+
+/// IEEE half precision to single, exactly (`Float16` does not exist in Swift on every x86 system).
+package func halfToFloat(_ bits: UInt16) -> Float {
+  let sign = UInt32(bits & 0x8000) << 16
+  let exponent = UInt32(bits >> 10) & 31
+  let fraction = UInt32(bits & 0x3FF)
+  switch exponent {
+  case 0:
+    // Subnormal: fraction * 2^-24, exact in single precision.
+    let magnitude = Float(fraction) * Float(bitPattern: 0x3380_0000)
+    return Float(bitPattern: magnitude.bitPattern | sign)
+  case 31:
+    return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
+  default:
+    return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+  }
+}
