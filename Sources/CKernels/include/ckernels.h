@@ -228,6 +228,15 @@ typedef void (*f32_from_i8_fn)(float *y, const int8_t *x, size_t count, float sc
 typedef void (*f32_from_i4_fn)(float *y, const uint8_t *x, const float *scale, size_t count,
                                size_t group);
 
+/// Tells the core that the caller spins: it saves power and leaves a sibling thread its units.
+static inline void kernel_spin_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 // --------------------------------------------------------------------------- tables and their choice
 
 /// Every kernel of one level. Nothing is NULL: a level copies the one below it and overrides.
