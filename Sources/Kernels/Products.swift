@@ -1,0 +1,195 @@
+import CKernels
+
+/// One matrix product, ready to run: y = epilogue(a W^T).
+package struct GemmCall {
+  private let kernel: gemm_f32_kernels
+  private var arguments: gemm_f32_args
+  package let rows: Int
+  package let panelCount: Int
+
+  /// a: [rows, weights.depth] with `aStride`; y: [rows, weights.columns] with `yStride`; not overlapping.
+  package init(
+    kernels: KernelTable, a: UnsafePointer<Float>, aStride: Int, weights: PackedMatrix,
+    y: UnsafeMutablePointer<Float>, yStride: Int, rows: Int, epilogue: KernelEpilogue
+  ) {
+    precondition(aStride >= weights.depth)
+    precondition(yStride >= weights.columns)
+    kernel = kernels.raw.pointee.gemm_f32
+    precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
+    arguments = gemm_f32_args(
+      a: a, a_stride: aStride, packed: weights.values, y: y, y_stride: yStride, rows: rows,
+      columns: weights.columns, depth: weights.depth, epilogue: epilogue.raw)
+    self.rows = rows
+    panelCount = weights.panelCount
+  }
+
+  package var tileRows: Int { kernel.tile_rows }
+
+  /// Computes a range of rows and panels; disjoint ranges can run at the same time.
+  package func run(rows: Range<Int>, panels: Range<Int>) {
+    withUnsafePointer(to: arguments) {
+      kernel.gemm($0, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+    }
+  }
+}
+
+/// The geometry of a convolution or a pooling over NHWC images.
+package struct ConvolutionGeometry {
+  package var batch = 1
+  package var inputHeight = 0, inputWidth = 0, inputChannels = 0
+  package var outputHeight = 0, outputWidth = 0, outputChannels = 0
+  package var kernelHeight = 1, kernelWidth = 1
+  package var stride = 1
+  package var padTop = 0, padLeft = 0
+  package var dilation = 1
+  package var upsample = 1
+  package var xPixelStride = 0, yPixelStride = 0
+
+  package init() {}
+
+  package var pixelCount: Int { batch * outputHeight * outputWidth }
+  package var rowCount: Int { batch * outputHeight }
+
+  func arguments(
+    x: UnsafePointer<Float>, packed: UnsafePointer<Float>?, zeros: UnsafePointer<Float>?,
+    y: UnsafeMutablePointer<Float>, epilogue: KernelEpilogue
+  ) -> conv2d_f32_args {
+    precondition(xPixelStride >= inputChannels)
+    precondition(yPixelStride >= outputChannels)
+    return conv2d_f32_args(
+      x: x, packed: packed, zeros: zeros, y: y, x_pixel_stride: xPixelStride,
+      y_pixel_stride: yPixelStride, batch: batch, input_height: inputHeight,
+      input_width: inputWidth, input_channels: inputChannels, output_height: outputHeight,
+      output_width: outputWidth, output_channels: outputChannels, kernel_height: kernelHeight,
+      kernel_width: kernelWidth, stride_height: stride, stride_width: stride, pad_top: padTop,
+      pad_left: padLeft, dilation_height: dilation, dilation_width: dilation, upsample: upsample,
+      epilogue: epilogue.raw)
+  }
+}
+
+/// One convolution (or one group of a grouped one), ready to run.
+package struct Conv2DCall {
+  private let kernel: gemm_f32_kernels
+  private let arguments: conv2d_f32_args
+  package let pixelCount: Int
+  package let panelCount: Int
+
+  /// weights: OHWI rows packed; zeros: `inputChannels` floats of 0.
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Float>,
+    weights: PackedMatrix, zeros: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>,
+    epilogue: KernelEpilogue
+  ) {
+    kernel = kernels.raw.pointee.gemm_f32
+    precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
+    precondition(weights.columns == geometry.outputChannels)
+    precondition(
+      weights.depth == geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels)
+    arguments = geometry.arguments(
+      x: x, packed: weights.values, zeros: zeros, y: y, epilogue: epilogue)
+    pixelCount = geometry.pixelCount
+    panelCount = weights.panelCount
+  }
+
+  package var tileRows: Int { kernel.tile_rows }
+
+  /// Computes a range of output pixels and panels; disjoint ranges can run at the same time.
+  package func run(pixels: Range<Int>, panels: Range<Int>) {
+    withUnsafePointer(to: arguments) {
+      kernel.conv2d($0, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
+    }
+  }
+}
+
+/// One depthwise convolution, ready to run; weights are [taps, channels].
+package struct DepthwiseCall {
+  private let kernel: depthwise_f32_fn
+  private let arguments: conv2d_f32_args
+  package let rowCount: Int
+
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Float>,
+    weights: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>, epilogue: KernelEpilogue
+  ) {
+    precondition(geometry.inputChannels == geometry.outputChannels)
+    precondition(geometry.upsample == 1)
+    kernel = kernels.raw.pointee.depthwise_f32
+    arguments = geometry.arguments(x: x, packed: weights, zeros: nil, y: y, epilogue: epilogue)
+    rowCount = geometry.rowCount
+  }
+
+  package func run(rows: Range<Int>) {
+    withUnsafePointer(to: arguments) { kernel($0, rows.lowerBound, rows.upperBound) }
+  }
+}
+
+/// One max pooling, ready to run.
+package struct MaxPoolCall {
+  private let kernel: max_pool_f32_fn
+  private let arguments: conv2d_f32_args
+  package let rowCount: Int
+
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>
+  ) {
+    precondition(geometry.inputChannels == geometry.outputChannels)
+    kernel = kernels.raw.pointee.max_pool_f32
+    arguments = geometry.arguments(
+      x: x, packed: nil, zeros: nil, y: y, epilogue: KernelEpilogue())
+    rowCount = geometry.rowCount
+  }
+
+  package func run(rows: Range<Int>) {
+    withUnsafePointer(to: arguments) { kernel($0, rows.lowerBound, rows.upperBound) }
+  }
+}
+
+/// Attention of one head, ready to run.
+package struct AttentionCall {
+  private let kernel: attention_f32_fn
+  private let arguments: attention_f32_args
+  package let queryCount: Int
+
+  /// Queries that share one pass over the keys; ranges given to `run` should be multiples of it.
+  package static let queryTile = Int(ATTENTION_QUERY_TILE)
+
+  /// Floats of scratch memory that each thread needs.
+  package static func scratchCount(headDimension: Int) -> Int {
+    let queries = Int(ATTENTION_QUERY_TILE)
+    let keys = Int(ATTENTION_KEY_TILE)
+    return headDimension * keys + queries * keys + queries * headDimension + 4 * queries
+  }
+
+  /// One matrix of an attention: its first number and the stride from token to token.
+  package struct Operand {
+    package var start: UnsafePointer<Float>
+    package var stride: Int
+
+    package init(start: UnsafePointer<Float>, stride: Int) {
+      self.start = start
+      self.stride = stride
+    }
+  }
+
+  package init(
+    kernels: KernelTable, q: Operand, k: Operand, v: Operand, y: UnsafeMutablePointer<Float>,
+    yStride: Int, queryCount: Int, keyCount: Int, headDimension: Int, scale: Float,
+    keyBias: UnsafePointer<Float>?, causal: Bool
+  ) {
+    precondition(headDimension > 0 && headDimension <= 512)
+    precondition(min(q.stride, k.stride, v.stride, yStride) >= headDimension)
+    kernel = kernels.raw.pointee.attention_f32
+    arguments = attention_f32_args(
+      q: q.start, k: k.start, v: v.start, y: y, q_stride: q.stride, k_stride: k.stride,
+      v_stride: v.stride, y_stride: yStride, query_count: queryCount, key_count: keyCount,
+      head_dimension: headDimension, scale: scale, key_bias: keyBias, causal: causal)
+    self.queryCount = queryCount
+  }
+
+  package func run(queries: Range<Int>, scratch: UnsafeMutablePointer<Float>) {
+    withUnsafePointer(to: arguments) {
+      kernel($0, scratch, queries.lowerBound, queries.upperBound)
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import CKernels
+package import PipitTensors
+
+extension KernelTable {
+  /// Expands rows of a stored weight to f32, `weight.columns` floats each, without allocating.
+  package func expand(
+    _ weight: Weight, rows: Range<Int>, into output: UnsafeMutablePointer<Float>
+  ) {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= weight.rows)
+    precondition(weight.expandsToFloat)
+    guard let start = weight.bytes.baseAddress, !rows.isEmpty else { return }
+    let columns = weight.columns
+    let first = rows.lowerBound * columns
+    let count = rows.count * columns
+    switch weight.storage {
+    case .dense(let type):
+      expand(start + first * type.byteCount, type, count: count, into: output)
+    case .int8(let scales):
+      let values = (start + first).assumingMemoryBound(to: Int8.self)
+      for (index, row) in rows.enumerated() {
+        raw.pointee.f32_from_i8(
+          output + index * columns, values + index * columns, columns, scales[row])
+      }
+    case .int4(let scales, let group):
+      guard let scaleStart = scales.bytes.baseAddress else { return }
+      let type = scales.elementType
+      let groups = columns / group
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { row in
+        guard let row = row.baseAddress else { return }
+        for index in rows {
+          expand(scaleStart + index * groups * type.byteCount, type, count: groups, into: row)
+          let values = (start + index * columns / 2).assumingMemoryBound(to: UInt8.self)
+          raw.pointee.f32_from_i4(
+            output + (index - rows.lowerBound) * columns, values, row, columns, group)
+        }
+      }
+    }
+  }
+
+  private func expand(
+    _ source: UnsafeRawPointer, _ type: ElementType, count: Int,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    switch type {
+    case .f16:
+      raw.pointee.f32_from_f16(output, source.assumingMemoryBound(to: UInt16.self), count)
+    case .bf16:
+      raw.pointee.f32_from_bf16(output, source.assumingMemoryBound(to: UInt16.self), count)
+    default:
+      // Tensors of a file may lie at any byte, so f32 is copied, not read in place.
+      UnsafeMutableRawPointer(output).copyMemory(
+        from: source, byteCount: count * MemoryLayout<Float>.stride)
+    }
+  }
+}
