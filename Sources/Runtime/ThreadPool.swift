@@ -1,5 +1,5 @@
 import Glibc
-package import PipitKernels
+import PipitKernels
 import Synchronization
 
 /// Work that can be done in independent pieces, in any order and by any thread.
@@ -165,7 +165,8 @@ package final class ThreadPool: @unchecked Sendable {
 }
 
 extension ThreadPool {
-  /// The number of processors that this process may run on (its affinity mask, which containers and
-  /// `taskset` set), at least 1.
-  package static var processorCount: Int { max(1, min(256, Int(get_nprocs()))) }
+  /// The number of processors that are online, at least 1.
+  package static var processorCount: Int {
+    max(1, min(256, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  }
 }

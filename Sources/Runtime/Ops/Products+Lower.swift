@@ -1,0 +1,247 @@
+import PipitGraph
+import PipitKernels
+import PipitTensors
+
+/// How the output of a product, rows (or pixels) by panels of columns, is cut into tiles.
+struct ProductGrid {
+  let rows: Split
+  let panels: Split
+
+  /// Few rows: cut the panels, so that each weight is read once. Many rows: cut the rows, so that each
+  /// activation is read once. In between: both.
+  init(rowCount: Int, panelCount: Int, tileRows: Int, tiles: Int) {
+    if rowCount >= 4 * tileRows * tiles {
+      rows = Split(rowCount, tiles: tiles, grain: tileRows)
+      panels = Split(panelCount, tiles: 1)
+    } else {
+      panels = Split(panelCount, tiles: tiles)
+      let left = (tiles + panels.tileCount - 1) / panels.tileCount
+      rows = Split(rowCount, tiles: left, grain: tileRows)
+    }
+  }
+
+  var tileCount: Int { rows.tileCount * panels.tileCount }
+
+  subscript(tile: Int) -> (rows: Range<Int>, panels: Range<Int>) {
+    (rows[tile / panels.tileCount], panels[tile % panels.tileCount])
+  }
+}
+
+private final class LinearStep: Step {
+  private let call: GemmCall
+  private let grid: ProductGrid
+  private let weights: PackedMatrix
+  private let bias: Parameter?
+
+  init(call: GemmCall, grid: ProductGrid, weights: PackedMatrix, bias: Parameter?) {
+    self.call = call
+    self.grid = grid
+    self.weights = weights
+    self.bias = bias
+    super.init(tileCount: grid.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) {
+    let (rows, panels) = grid[tile]
+    call.run(rows: rows, panels: panels)
+  }
+}
+
+private final class ConvolutionStep: Step {
+  private let call: Conv2DCall
+  private let grid: ProductGrid
+  private let weights: PackedMatrix
+  private let parameters: [Parameter]
+
+  init(call: Conv2DCall, grid: ProductGrid, weights: PackedMatrix, parameters: [Parameter]) {
+    self.call = call
+    self.grid = grid
+    self.weights = weights
+    self.parameters = parameters
+    super.init(tileCount: grid.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) {
+    let (pixels, panels) = grid[tile]
+    call.run(pixels: pixels, panels: panels)
+  }
+}
+
+private final class DepthwiseStep: Step {
+  private let call: DepthwiseCall
+  private let rows: Split
+  private let parameters: [Parameter]
+
+  init(call: DepthwiseCall, rows: Split, parameters: [Parameter]) {
+    self.call = call
+    self.rows = rows
+    self.parameters = parameters
+    super.init(tileCount: rows.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) { call.run(rows: rows[tile]) }
+}
+
+private final class AttentionStep: Step {
+  /// One call for each element of the batch and each head.
+  private let calls: [AttentionCall]
+  private let queries: Split
+  private let scratch: Scratch
+
+  init(calls: [AttentionCall], queries: Split, scratch: Scratch) {
+    self.calls = calls
+    self.queries = queries
+    self.scratch = scratch
+    super.init(tileCount: calls.count * queries.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) {
+    calls[tile / queries.tileCount].run(
+      queries: queries[tile % queries.tileCount], scratch: scratch.block(worker))
+  }
+}
+
+extension Lowering {
+  func linear(_ op: Linear, _ node: Node) -> Step {
+    let matrix = weights.stacked(op.weights)
+    let input = shape(node.inputs[0])
+    let bias = bias(op)
+    let call = GemmCall(
+      kernels: kernels, a: source(node.inputs[0]), aStride: op.depth, weights: matrix,
+      y: target(node.output), yStride: op.columns, rows: input.rows,
+      epilogue: epilogue(op.epilogue, node, bias: bias, stride: op.columns))
+    let grid = ProductGrid(
+      rowCount: input.rows, panelCount: call.panelCount, tileRows: call.tileRows,
+      tiles: tiles(operations: input.rows * op.columns * op.depth / 16))
+    return LinearStep(call: call, grid: grid, weights: matrix, bias: bias)
+  }
+
+  /// The biases of stacked weights one behind the other, zeros where one has none.
+  private func bias(_ op: Linear) -> Parameter? {
+    guard op.biases.contains(where: { $0 != nil }) else { return nil }
+    var values: [Float] = []
+    for (weight, bias) in zip(op.weights, op.biases) {
+      values += bias?.floats() ?? [Float](repeating: 0, count: weight.rows)
+    }
+    return Parameter(values)
+  }
+
+  private func epilogue(
+    _ epilogue: Epilogue, _ node: Node, bias: Parameter?, stride: Int, offset: Int = 0
+  ) -> KernelEpilogue {
+    var result = KernelEpilogue()
+    result.bias = bias.map { $0.pointer + offset }
+    if epilogue.hasResidual, let residual = node.inputs.last {
+      result.residual = source(residual) + offset
+      result.residualStride = stride
+      result.residualFirst = epilogue.residualFirst
+    }
+    result.activation = epilogue.activation?.kernel ?? .none
+    return result
+  }
+
+  func conv2D(_ op: Conv2D, _ node: Node) -> [Step] {
+    let input = shape(node.inputs[0])
+    let output = shape(node.output)
+    let bias = Parameter(op.bias)
+    if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
+      return [depthwise(op, node, bias)]
+    }
+    let zeros = Parameter([Float](repeating: 0, count: op.weight.shape[1]))
+    let groupColumns = output[3] / op.groups
+    let groupChannels = op.weight.shape[1]
+    return (0..<op.groups).map { group in
+      let matrix = weights.convolution(
+        op.weight, rows: group * groupColumns..<(group + 1) * groupColumns)
+      var geometry = geometry(op, input, output)
+      geometry.inputChannels = groupChannels
+      geometry.outputChannels = groupColumns
+      let call = Conv2DCall(
+        kernels: kernels, geometry: geometry, x: source(node.inputs[0]) + group * groupChannels,
+        weights: matrix, zeros: zeros.pointer, y: target(node.output) + group * groupColumns,
+        epilogue: epilogue(
+          op.epilogue, node, bias: bias, stride: output[3], offset: group * groupColumns))
+      let grid = ProductGrid(
+        rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
+        tiles: tiles(operations: call.pixelCount * groupColumns * matrix.depth / 16))
+      return ConvolutionStep(
+        call: call, grid: grid, weights: matrix, parameters: [zeros] + (bias.map { [$0] } ?? []))
+    }
+  }
+
+  private func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
+    var geometry = ConvolutionGeometry()
+    geometry.batch = input[0]
+    geometry.inputHeight = input[1]
+    geometry.inputWidth = input[2]
+    geometry.inputChannels = input[3]
+    geometry.outputHeight = output[1]
+    geometry.outputWidth = output[2]
+    geometry.outputChannels = output[3]
+    geometry.kernelHeight = op.kernelHeight
+    geometry.kernelWidth = op.kernelWidth
+    geometry.stride = op.stride
+    geometry.padTop = op.padding.top
+    geometry.padLeft = op.padding.left
+    geometry.dilation = op.dilation
+    geometry.upsample = op.upsample
+    geometry.xPixelStride = input[3]
+    geometry.yPixelStride = output[3]
+    return geometry
+  }
+
+  private func depthwise(_ op: Conv2D, _ node: Node, _ bias: Parameter?) -> Step {
+    let output = shape(node.output)
+    let channels = output[3]
+    let taps = op.kernelHeight * op.kernelWidth
+    let stored = op.weight.floats()  // [channels, taps]
+    var values = [Float](repeating: 0, count: stored.count)
+    for channel in 0..<channels {
+      for tap in 0..<taps { values[tap * channels + channel] = stored[channel * taps + tap] }
+    }
+    let weights = Parameter(values)
+    let call = DepthwiseCall(
+      kernels: kernels, geometry: geometry(op, shape(node.inputs[0]), output),
+      x: source(node.inputs[0]), weights: weights.pointer, y: target(node.output),
+      epilogue: epilogue(op.epilogue, node, bias: bias, stride: channels))
+    let rows = Split(call.rowCount, tiles: tiles(operations: output.count * taps / 8))
+    return DepthwiseStep(
+      call: call, rows: rows, parameters: [weights] + (bias.map { [$0] } ?? []))
+  }
+
+  func attention(_ op: Attention, _ node: Node) -> Step {
+    let q = shape(node.inputs[0])
+    let k = shape(node.inputs[1])
+    let v = shape(node.inputs[2])
+    let width = op.heads * op.headDimension
+    var calls: [AttentionCall] = []
+    for batch in 0..<q[0] {
+      for head in 0..<op.heads {
+        let column = head * op.headDimension
+        calls.append(
+          AttentionCall(
+            kernels: kernels,
+            q: operand(node.inputs[0], q, batch, op.queryOffset + column),
+            k: operand(node.inputs[1], k, batch, op.keyOffset + column),
+            v: operand(node.inputs[2], v, batch, op.valueOffset + column),
+            y: target(node.output) + batch * q[1] * width + column, yStride: width,
+            queryCount: q[1], keyCount: k[1], headDimension: op.headDimension, scale: op.scale,
+            keyBias: op.hasKeyBias ? source(node.inputs[3]) + batch * k[1] : nil,
+            causal: op.causal))
+      }
+    }
+    scratch.reserve(AttentionCall.scratchCount(headDimension: op.headDimension))
+    // Each tile packs the keys it sees, so a head is cut only as far as the threads need it.
+    let tiles = tiles(operations: q[0] * q[1] * k[1] * width / 8)
+    let queries = Split(
+      q[1], tiles: (tiles + calls.count - 1) / calls.count, grain: AttentionCall.queryTile)
+    return AttentionStep(calls: calls, queries: queries, scratch: scratch)
+  }
+
+  private func operand(
+    _ value: ValueID, _ shape: Shape, _ batch: Int, _ column: Int
+  ) -> AttentionCall.Operand {
+    AttentionCall.Operand(
+      start: source(value) + batch * shape[1] * shape[2] + column, stride: shape[2])
+  }
+}

@@ -1,0 +1,78 @@
+import PipitGraph
+package import PipitKernels
+import PipitTensors
+
+/// Weights packed for one level, shared by all programs that use them: the same encoder for texts of
+/// different lengths packs its weights once.
+package final class PackedWeights {
+  private let kernels: KernelTable
+  private var matrices: [Key: PackedMatrix] = [:]
+
+  private struct Key: Hashable {
+    let owners: [ObjectIdentifier]
+    let names: [String]
+    let part: Int
+  }
+
+  package init(kernels: KernelTable) { self.kernels = kernels }
+
+  package var level: String { kernels.name }
+
+  /// Bytes of all packed weights.
+  package var byteCount: Int { matrices.values.reduce(0) { $0 + $1.byteCount } }
+
+  /// The rows of several weights, one below the other.
+  func stacked(_ weights: [Weight]) -> PackedMatrix {
+    let key = Key(
+      owners: weights.map { ObjectIdentifier($0.owner) }, names: weights.map(\.name), part: 0)
+    if let matrix = matrices[key] { return matrix }
+    let columns = weights.reduce(0) { $0 + $1.rows }
+    let depth = weights[0].columns
+    let matrix = PackedMatrix(columns: columns, depth: depth, kernels: kernels) { range, rows in
+      var first = 0
+      for weight in weights {
+        let part = range.clamped(to: first..<first + weight.rows)
+        if !part.isEmpty {
+          kernels.expand(
+            weight, rows: part.lowerBound - first..<part.upperBound - first,
+            into: rows + (part.lowerBound - range.lowerBound) * depth)
+        }
+        first += weight.rows
+      }
+    }
+    weights.forEach(release)
+    matrices[key] = matrix
+    return matrix
+  }
+
+  /// Rows `rows` of a convolution's weight, each turned from the checkpoint's [in, height, width] into
+  /// [height, width, in] as it is packed.
+  func convolution(_ weight: Weight, rows: Range<Int>) -> PackedMatrix {
+    let key = Key(
+      owners: [ObjectIdentifier(weight.owner)], names: [weight.name], part: rows.lowerBound)
+    if let matrix = matrices[key] { return matrix }
+    let channels = weight.shape[1]
+    let taps = weight.shape[2] * weight.shape[3]
+    let depth = channels * taps
+    let matrix = PackedMatrix(columns: rows.count, depth: depth, kernels: kernels) { range, output in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: depth) { row in
+        guard let source = row.baseAddress else { return }
+        for index in range {
+          let first = rows.lowerBound + index
+          kernels.expand(weight, rows: first..<first + 1, into: source)
+          let target = output + (index - range.lowerBound) * depth
+          kernels.transpose(
+            target, yStride: channels, source, xStride: taps, rows: channels, columns: taps)
+        }
+      }
+    }
+    if rows.upperBound == weight.rows { release(weight) }
+    matrices[key] = matrix
+    return matrix
+  }
+
+  /// The file's pages of a weight are not needed once it is packed.
+  private func release(_ weight: Weight) {
+    (weight.owner as? MappedFile)?.dropPages(weight.bytes)
+  }
+}

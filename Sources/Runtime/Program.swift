@@ -1,0 +1,157 @@
+import Glibc
+package import PipitGraph
+package import PipitKernels
+package import PipitTensors
+
+/// What whoever runs a program gave it cannot be computed with.
+package enum ProgramError: Error, Sendable, CustomStringConvertible {
+  case noSuchPort(name: String, available: [String])
+  case idOutOfRange(input: String, id: Int32, limit: Int)
+
+  package var description: String {
+    switch self {
+    case .noSuchPort(let name, let available):
+      "there is no input or output '\(name)' of that type; there are: \(available.joined(separator: ", "))"
+    case .idOutOfRange(let input, let id, let limit):
+      "input '\(input)': id \(id) is outside the table of \(limit) rows"
+    }
+  }
+}
+
+/// HOW a graph is computed: steps over one arena, with every pointer resolved and every weight packed.
+///
+/// Set all inputs, call `run`, read the outputs; inputs must be set again before the next run,
+/// since their memory is used for other values once they have been read. Not for several threads at
+/// once: it uses the pool's threads itself.
+package final class Program {
+  package let graph: Graph
+  package let plan: ArenaPlan
+  private let arena: Arena
+  private let pool: ThreadPool
+  private let steps: [LoweredNode]
+  private let idChecks: [IDCheck]
+  private let scratch: Scratch
+
+  /// Nanoseconds of the last traced run, a node each.
+  package private(set) var trace: [Int64] = []
+
+  /// Lowers an optimized graph: plans memory, packs weights that `weights` does not have yet.
+  package init(graph: Graph, kernels: KernelTable, pool: ThreadPool, weights: PackedWeights) {
+    precondition(weights.level == kernels.name)
+    self.graph = graph
+    self.pool = pool
+    arena = Arena(graph)
+    plan = arena.plan
+    var lowering = Lowering(
+      graph: graph, kernels: kernels, threadCount: pool.threadCount, arena: arena, weights: weights)
+    steps = lowering.lower()
+    idChecks = lowering.idChecks
+    scratch = lowering.scratch
+    scratch.allocate(threadCount: pool.threadCount)
+  }
+
+  /// The memory of an f32 input, to be filled before `run`.
+  package func input(_ name: String) throws(ProgramError) -> UnsafeMutableBufferPointer<Float> {
+    let (address, count) = try port(name, in: graph.inputs, .f32)
+    return UnsafeMutableBufferPointer(
+      start: address.assumingMemoryBound(to: Float.self), count: count)
+  }
+
+  /// The memory of an i32 input, to be filled before `run`.
+  package func idInput(_ name: String) throws(ProgramError) -> UnsafeMutableBufferPointer<Int32> {
+    let (address, count) = try port(name, in: graph.inputs, .i32)
+    return UnsafeMutableBufferPointer(
+      start: address.assumingMemoryBound(to: Int32.self), count: count)
+  }
+
+  /// The memory of an output, valid after `run` until the next change of an input.
+  package func output(_ name: String) throws(ProgramError) -> UnsafeBufferPointer<Float> {
+    let (address, count) = try port(name, in: graph.outputs, .f32)
+    return UnsafeBufferPointer(start: address.assumingMemoryBound(to: Float.self), count: count)
+  }
+
+  package func shape(ofInput name: String) -> Shape? {
+    graph.inputs.first { $0.name == name }.map { graph[$0.value].shape }
+  }
+
+  package func shape(ofOutput name: String) -> Shape? {
+    graph.outputs.first { $0.name == name }.map { graph[$0.value].shape }
+  }
+
+  private func port(
+    _ name: String, in ports: [Port], _ type: ElementType
+  ) throws(ProgramError) -> (UnsafeMutableRawPointer, Int) {
+    guard let port = ports.first(where: { $0.name == name }), graph[port.value].elementType == type,
+      let address = arena.address(of: port.value)
+    else { throw .noSuchPort(name: name, available: ports.map(\.name)) }
+    return (address, graph[port.value].shape.count)
+  }
+
+  /// Computes the outputs. Throws before computing anything if an id is outside its table.
+  package func run() throws(ProgramError) {
+    for check in idChecks { try check.verify() }
+    for node in steps {
+      for step in node.steps { pool.run(step, tileCount: step.tileCount) }
+    }
+  }
+
+  /// As `run`, noting how long each node takes.
+  package func runTraced() throws(ProgramError) {
+    for check in idChecks { try check.verify() }
+    trace = [Int64](repeating: 0, count: steps.count)
+    for (index, node) in steps.enumerated() {
+      let start = monotonicNanoseconds()
+      for step in node.steps { pool.run(step, tileCount: step.tileCount) }
+      trace[index] = monotonicNanoseconds() - start
+    }
+  }
+}
+
+/// Nanoseconds of a clock that only runs forward.
+package func monotonicNanoseconds() -> Int64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+}
+
+/// The steps of one node, in order; none for views and constants.
+struct LoweredNode {
+  let steps: [Step]
+}
+
+/// Ids that must lie in a table.
+struct IDCheck {
+  let input: String
+  let ids: UnsafePointer<Int32>
+  let count: Int
+  let limit: Int
+
+  func verify() throws(ProgramError) {
+    for index in 0..<count where ids[index] < 0 || Int(ids[index]) >= limit {
+      throw .idOutOfRange(input: input, id: ids[index], limit: limit)
+    }
+  }
+}
+
+/// Memory that steps use while they run, one block for each thread.
+final class Scratch {
+  private var floatCount = 0
+  private var stride = 0
+  private var memory: UnsafeMutableRawPointer?
+
+  /// Asks for a block of at least `count` floats; before `allocate`.
+  func reserve(_ count: Int) { floatCount = max(floatCount, count) }
+
+  func allocate(threadCount: Int) {
+    stride = (floatCount * MemoryLayout<Float>.stride + 4095) / 4096 * 4096
+    guard stride > 0 else { return }
+    memory = UnsafeMutableRawPointer.allocate(byteCount: stride * threadCount, alignment: 64)
+  }
+
+  deinit { memory?.deallocate() }
+
+  func block(_ worker: Int) -> UnsafeMutablePointer<Float> {
+    guard let memory else { preconditionFailure("no scratch was reserved") }
+    return (memory + worker * stride).assumingMemoryBound(to: Float.self)
+  }
+}
