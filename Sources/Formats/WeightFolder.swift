@@ -1,0 +1,185 @@
+import Glibc
+package import PipitTensors
+
+/// The weights of one component's folder: one safetensors file or several shards, dense or compressed.
+///
+/// Compressed weights follow the `compressed-tensors` convention:
+/// `x.weight` i8 with `x.weight_scale` `[rows, 1]`, or `x.weight_packed` i32 `[rows, columns / 8]` (each holds
+/// eight 4-bit values plus 8, the first in the lowest bits) with `x.weight_scale` `[rows, columns / group]`
+/// and `x.weight_shape`. Either is one weight named `x.weight`.
+package final class WeightFolder: WeightSource {
+  package let path: String
+  private let files: [Safetensors]
+  private let fileOfName: [String: Int]
+
+  /// Names under which the field's libraries save weights, in the order in which they are looked for.
+  private static let stems = ["model", "diffusion_pytorch_model", "pytorch_model"]
+
+  package init(path: String) throws {
+    self.path = path
+    let files = try WeightFolder.fileNames(path).map { try Safetensors(path: path + "/" + $0) }
+    var fileOfName: [String: Int] = [:]
+    for (index, file) in files.enumerated() {
+      for name in file.entries.keys.sorted() {
+        guard fileOfName.updateValue(index, forKey: name) == nil else {
+          throw FormatError(
+            path: file.file.path, part: "tensor '\(name)'", expected: "each tensor in one shard",
+            found: "it in two")
+        }
+      }
+    }
+    self.files = files
+    self.fileOfName = fileOfName
+  }
+
+  /// Bytes of all weight files, which is what is mapped.
+  package var byteCount: Int { files.reduce(0) { $0 + $1.file.bytes.count } }
+
+  package var names: [String] {
+    fileOfName.keys.compactMap { name in
+      if name.hasSuffix("_scale") || name.hasSuffix("_shape") {
+        let base = String(name.dropLast(6))
+        if fileOfName[base] != nil || fileOfName[base + "_packed"] != nil { return nil }
+      }
+      return name.hasSuffix("_packed") ? String(name.dropLast(7)) : name
+    }
+  }
+
+  package func weight(named name: String) throws -> Weight? {
+    if let (file, packed) = entry(name + "_packed") {
+      return try int4(name, file, packed)
+    }
+    guard let (file, entry) = entry(name) else { return nil }
+    if entry.elementType == .i8, let (scaleFile, scale) = self.entry(name + "_scale") {
+      return try int8(name, file, entry, scaleFile, scale)
+    }
+    return Weight(
+      name: name, shape: entry.shape, storage: .dense(entry.elementType),
+      bytes: file.bytes(of: entry), owner: file.file)
+  }
+
+  private func entry(_ name: String) -> (Safetensors, Safetensors.Entry)? {
+    guard let index = fileOfName[name], let entry = files[index].entries[name] else { return nil }
+    return (files[index], entry)
+  }
+
+  // MARK: Compressed weights
+
+  private func int8(
+    _ name: String, _ file: Safetensors, _ entry: Safetensors.Entry, _ scaleFile: Safetensors,
+    _ scale: Safetensors.Entry
+  ) throws -> Weight {
+    let rows = entry.shape.rank == 0 ? 1 : entry.shape[0]
+    var scales = try floats(scaleFile, scale).floats()
+    if scales.count == 1 { scales = [Float](repeating: scales[0], count: rows) }
+    guard scales.count == rows else {
+      throw FormatError(
+        path: file.file.path, part: "tensor '\(scale.name)'", expected: "1 or \(rows) scales",
+        found: "\(scale.shape)")
+    }
+    return Weight(
+      name: name, shape: entry.shape, storage: .int8(scales: scales), bytes: file.bytes(of: entry),
+      owner: file.file)
+  }
+
+  private func int4(
+    _ name: String, _ file: Safetensors, _ packed: Safetensors.Entry
+  ) throws -> Weight {
+    func wrong(_ part: String, _ expected: String, _ found: String) -> FormatError {
+      FormatError(path: file.file.path, part: "tensor '\(part)'", expected: expected, found: found)
+    }
+    guard packed.elementType == .i32, packed.shape.rank == 2 else {
+      throw wrong(
+        packed.name, "i32 [rows, columns / 8]", "\(packed.elementType.rawValue) \(packed.shape)")
+    }
+    guard let (scaleFile, scale) = entry(name + "_scale"), scale.shape.rank == 2 else {
+      throw wrong(name + "_scale", "scales [rows, groups]", "none")
+    }
+    let rows = packed.shape[0]
+    let columns = packed.shape[1] * 8
+    let groups = scale.shape[1]
+    guard scale.shape[0] == rows, columns > 0, groups > 0, columns % groups == 0,
+      columns / groups % 2 == 0
+    else {
+      throw wrong(scale.name, "[\(rows), a divisor of \(columns)]", "\(scale.shape)")
+    }
+    if let (shapeFile, shape) = entry(name + "_shape") {
+      let found = try integers(shapeFile, shape)
+      guard found == [rows, columns] else {
+        throw wrong(shape.name, "[\(rows), \(columns)]", "\(found)")
+      }
+    }
+    return Weight(
+      name: name, shape: [rows, columns],
+      storage: .int4(scales: try floats(scaleFile, scale), group: columns / groups),
+      bytes: file.bytes(of: packed), owner: file.file)
+  }
+
+  private func floats(
+    _ file: Safetensors, _ entry: Safetensors.Entry
+  ) throws -> Weight.StoredFloats {
+    guard [.f32, .f16, .bf16].contains(entry.elementType) else {
+      throw FormatError(
+        path: file.file.path, part: "tensor '\(entry.name)'", expected: "f32, f16 or bf16 scales",
+        found: entry.elementType.rawValue)
+    }
+    return Weight.StoredFloats(elementType: entry.elementType, bytes: file.bytes(of: entry))
+  }
+
+  private func integers(_ file: Safetensors, _ entry: Safetensors.Entry) throws -> [Int] {
+    let bytes = file.bytes(of: entry)
+    switch entry.elementType {
+    case .i64:
+      return (0..<min(entry.shape.count, 16)).map {
+        Int(bytes.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self))
+      }
+    case .i32:
+      return (0..<min(entry.shape.count, 16)).map {
+        Int(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
+      }
+    default:
+      throw FormatError(
+        path: file.file.path, part: "tensor '\(entry.name)'", expected: "i64 or i32",
+        found: entry.elementType.rawValue)
+    }
+  }
+
+  // MARK: Which files
+
+  private static func fileNames(_ folder: String) throws -> [String] {
+    func exists(_ name: String) -> Bool { access(folder + "/" + name, F_OK) == 0 }
+    for stem in stems {
+      for variant in ["", ".fp16"] {
+        let name = stem + variant + ".safetensors"
+        if exists(name) { return [name] }
+        let index = stem + ".safetensors.index" + variant + ".json"
+        if exists(index) { return try shards(folder, index) }
+      }
+    }
+    let pickles = ["pytorch_model.bin", "diffusion_pytorch_model.bin", "model.ckpt", "model.pt"]
+    if let pickle = pickles.first(where: exists) {
+      throw FormatError(
+        path: folder + "/" + pickle,
+        expected: "safetensors weights (convert it with the library that made it)",
+        found: "a pickle, which can run any code when it is read")
+    }
+    throw FormatError(
+      path: folder, expected: "model.safetensors or diffusion_pytorch_model.safetensors",
+      found: "neither")
+  }
+
+  private static func shards(_ folder: String, _ index: String) throws -> [String] {
+    let path = folder + "/" + index
+    let configuration = try JSON.configuration(path: path)
+    guard let map = try configuration.object("weight_map") else {
+      throw FormatError(path: path, part: "'weight_map'", expected: "an object", found: "none")
+    }
+    var names: Set<String> = []
+    for key in map.values.keys { names.insert(try map.string(key)) }
+    for name in names where name.isEmpty || name.contains("/") || name.hasPrefix(".") {
+      throw FormatError(
+        path: path, part: "'weight_map'", expected: "names of files beside it", found: "'\(name)'")
+    }
+    return names.sorted()
+  }
+}
