@@ -1,0 +1,94 @@
+// The specification of matrix products and convolution: plain loops, f64 accumulators.
+#include "../internal.h"
+#include "epilogue_f32_scalar.h"
+
+enum { TILE_COLUMNS = 8 };
+
+static float weight_at(const float *packed, size_t depth, size_t column, size_t d) {
+    const float *panel = packed + column / TILE_COLUMNS * depth * TILE_COLUMNS;
+    return panel[d * TILE_COLUMNS + column % TILE_COLUMNS];
+}
+
+static void pack_panel(float *panel, const float *weight, size_t weight_stride, size_t count,
+                       size_t depth) {
+    ASSUME(count > 0 && count <= TILE_COLUMNS);
+    ASSUME(weight_stride >= depth);
+    for (size_t d = 0; d < depth; d++) {
+        for (size_t column = 0; column < TILE_COLUMNS; column++) {
+            panel[d * TILE_COLUMNS + column] =
+                column < count ? weight[column * weight_stride + d] : 0;
+        }
+    }
+}
+
+static void gemm(const struct gemm_f32_args *args, size_t row_begin, size_t row_end,
+                 size_t panel_begin, size_t panel_end) {
+    ASSUME(row_end <= args->rows);
+    ASSUME(args->a_stride >= args->depth && args->y_stride >= args->columns);
+    for (size_t row = row_begin; row < row_end; row++) {
+        for (size_t column = panel_begin * TILE_COLUMNS;
+             column < panel_end * TILE_COLUMNS && column < args->columns; column++) {
+            double sum = 0;
+            for (size_t d = 0; d < args->depth; d++) {
+                sum += (double)args->a[row * args->a_stride + d] *
+                       weight_at(args->packed, args->depth, column, d);
+            }
+            args->y[row * args->y_stride + column] = finish(sum, &args->epilogue, row, column);
+        }
+    }
+}
+
+/// The pixel of the image that an output pixel's tap reads, or the zeros.
+static const float *tap_pixel(const struct conv2d_f32_args *args, size_t pixel, size_t kernel_row,
+                              size_t kernel_column) {
+    size_t output_x = pixel % args->output_width;
+    size_t output_y = pixel / args->output_width % args->output_height;
+    size_t image = pixel / args->output_width / args->output_height;
+    size_t y = output_y * args->stride_height + kernel_row * args->dilation_height;
+    size_t x = output_x * args->stride_width + kernel_column * args->dilation_width;
+    if (y < args->pad_top || y - args->pad_top >= args->input_height * args->upsample ||
+        x < args->pad_left || x - args->pad_left >= args->input_width * args->upsample) {
+        return args->zeros;
+    }
+    y = (y - args->pad_top) / args->upsample;
+    x = (x - args->pad_left) / args->upsample;
+    return args->x +
+           ((image * args->input_height + y) * args->input_width + x) * args->x_pixel_stride;
+}
+
+static double window_sum(const struct conv2d_f32_args *args, size_t pixel, size_t column) {
+    size_t depth = args->kernel_height * args->kernel_width * args->input_channels;
+    double sum = 0;
+    size_t d = 0;
+    for (size_t kernel_row = 0; kernel_row < args->kernel_height; kernel_row++) {
+        for (size_t kernel_column = 0; kernel_column < args->kernel_width; kernel_column++) {
+            const float *x = tap_pixel(args, pixel, kernel_row, kernel_column);
+            for (size_t channel = 0; channel < args->input_channels; channel++, d++) {
+                sum += (double)x[channel] * weight_at(args->packed, depth, column, d);
+            }
+        }
+    }
+    return sum;
+}
+
+static void conv2d(const struct conv2d_f32_args *args, size_t pixel_begin, size_t pixel_end,
+                   size_t panel_begin, size_t panel_end) {
+    ASSUME(pixel_end <= args->batch * args->output_height * args->output_width);
+    ASSUME(args->upsample == 1 || args->upsample == 2);
+    for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
+        for (size_t column = panel_begin * TILE_COLUMNS;
+             column < panel_end * TILE_COLUMNS && column < args->output_channels; column++) {
+            double sum = window_sum(args, pixel, column);
+            args->y[pixel * args->y_pixel_stride + column] =
+                finish(sum, &args->epilogue, pixel, column);
+        }
+    }
+}
+
+const struct gemm_f32_kernels gemm_f32_scalar = {
+    .tile_rows = 1,
+    .tile_columns = TILE_COLUMNS,
+    .pack_panel = pack_panel,
+    .gemm = gemm,
+    .conv2d = conv2d,
+};

@@ -1,0 +1,32 @@
+// The epilogue of products and convolutions, on one vector; over the vocabulary of simd.h.
+#include "activation_body.h"
+
+/// The first `count` lanes from memory; the others are zero.
+ALWAYS_INLINE vec v_load_first(const float *x, size_t count) {
+    return count >= LANES ? v_load(x) : v_load_n(x, count);
+}
+
+/// The first `count` lanes to memory.
+ALWAYS_INLINE void v_store_first(float *y, vec x, size_t count) {
+    if (count >= LANES) {
+        v_store(y, x);
+    } else {
+        v_store_n(y, x, count);
+    }
+}
+
+/// The epilogue of `count` <= LANES sums of one row, which begin at `column`.
+ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_t row,
+                             size_t column, size_t count) {
+    vec t = sum;
+    if (epilogue->bias) {
+        t = v_add(t, v_load_first(epilogue->bias + column, count));
+    }
+    if (!epilogue->residual) {
+        return v_activate(t, epilogue->activation);
+    }
+    const float *residual = epilogue->residual + row * epilogue->residual_stride + column;
+    vec r = v_load_first(residual, count);
+    return epilogue->residual_first ? v_activate(v_add(t, r), epilogue->activation)
+                                    : v_add(v_activate(t, epilogue->activation), r);
+}

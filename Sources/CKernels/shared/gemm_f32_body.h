@@ -1,0 +1,233 @@
+// Blocking of matrix products, once for all levels, over a level's register tile (gemm_f32_tile.h).
+//
+// For a group of rows, for a group of panels, for a block of depth: gather a tile's rows of the left
+// operand next to each other, then multiply them with each panel of the group. So
+//
+//   - the gathered tile (TILE_ROWS * DEPTH_BLOCK floats) stays in the first-level cache,
+//   - the panels' block (PANEL_GROUP * DEPTH_BLOCK * TILE_COLUMNS floats) in the second,
+//   - convolution needs another gathering and nothing else: no im2col image exists.
+//
+// Sums of finished depth blocks wait in y. They cannot when y is also the residual, which is read at
+// the end: then groups of rows are small and the sums wait on the stack.
+
+enum {
+    ROW_GROUP = 16 * TILE_ROWS,
+    WAITING_ROWS = 4 * TILE_ROWS,
+    WAITING_STRIDE = PANEL_GROUP * TILE_COLUMNS,
+};
+
+/// Writes rows [row_begin, row_begin + row_count) x depth [depth_begin, depth_begin + depth_count)
+/// of the left operand to a: [row_count, GATHERED_STRIDE].
+typedef void (*gather_f32_fn)(float *a, const void *args, size_t row_begin, size_t row_count,
+                              size_t depth_begin, size_t depth_count);
+
+struct product_f32 {
+    gather_f32_fn gather;
+    const void *args;  // of gather
+    const float *packed;
+    float *y;
+    size_t y_stride;
+    size_t columns, depth;
+    const struct epilogue_f32 *epilogue;
+    bool finishes_in_registers;
+    bool waits_in_y;
+};
+
+struct range {
+    size_t begin, end;
+};
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/// Part `index` of a range cut into `count` parts that differ by one at most.
+static struct range part(struct range whole, size_t index, size_t count) {
+    size_t length = whole.end - whole.begin;
+    return (struct range){whole.begin + index * length / count,
+                          whole.begin + (index + 1) * length / count};
+}
+
+static size_t parts(struct range whole, size_t longest) {
+    return (whole.end - whole.begin + longest - 1) / longest;
+}
+
+/// Copies a run to a gathered row; may overwrite up to LANES - 1 floats after it (see the slack).
+ALWAYS_INLINE void gather_run(float *a, const float *x, size_t count) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        v_store(a + i, v_load(x + i));
+    }
+    if (i < count) {
+        v_store(a + i, v_load_n(x + i, count - i));
+    }
+}
+
+/// Stores a finished tile that lies in `sums`, through the epilogue, to y.
+static void finish_tile(const struct product_f32 *product, const float *sums, struct range rows,
+                        struct range columns) {
+    for (size_t row = rows.begin; row < rows.end; row++) {
+        const float *from = sums + (row - rows.begin) * TILE_COLUMNS;
+        float *y = product->y + row * product->y_stride;
+        for (size_t column = columns.begin; column < columns.end; column += LANES) {
+            size_t count = columns.end - column;
+            vec sum = v_load(from + (column - columns.begin));
+            vec t = v_epilogue(sum, product->epilogue, row, column, count);
+            v_store_first(y + column, t, count);
+        }
+    }
+}
+
+/// Copies the sums of a panel that is narrower than its tile, between y and a whole tile.
+static void copy_narrow(float *to, size_t to_stride, const float *from, size_t from_stride,
+                        size_t rows, size_t columns) {
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t column = 0; column < columns; column++) {
+            to[row * to_stride + column] = from[row * from_stride + column];
+        }
+    }
+}
+
+/// One tile x one panel x one block of depth. `waiting` holds the sums of earlier blocks.
+static void multiply_tile(const struct product_f32 *product, const float *a, struct range rows,
+                          size_t panel, struct range depth, float *waiting,
+                          size_t waiting_stride) {
+    _Alignas(64) float whole[TILE_ROWS * TILE_COLUMNS];
+    bool is_first = depth.begin == 0, is_last = depth.end == product->depth;
+    size_t row_count = rows.end - rows.begin;
+    struct range columns = {panel * TILE_COLUMNS,
+                            smaller((panel + 1) * TILE_COLUMNS, product->columns)};
+    size_t column_count = columns.end - columns.begin;
+    bool is_narrow = column_count < TILE_COLUMNS;
+
+    struct tile_f32 tile = {
+        .a = a,
+        .panel = product->packed + (panel * product->depth + depth.begin) * TILE_COLUMNS,
+        .depth = depth.end - depth.begin,
+        .from = is_first ? NULL : waiting,
+        .from_stride = waiting_stride,
+        .to = waiting,
+        .to_stride = waiting_stride,
+    };
+    bool is_detoured = is_last ? is_narrow || !product->finishes_in_registers
+                               : is_narrow && product->waits_in_y;
+    if (is_detoured) {
+        tile.to = whole;
+        tile.to_stride = TILE_COLUMNS;
+        if (!is_first && is_narrow && product->waits_in_y) {
+            copy_narrow(whole, TILE_COLUMNS, waiting, waiting_stride, row_count, column_count);
+            tile.from = whole;
+            tile.from_stride = TILE_COLUMNS;
+        }
+    } else if (is_last) {
+        const struct epilogue_f32 *epilogue = product->epilogue;
+        tile.to = product->y + rows.begin * product->y_stride + columns.begin;
+        tile.to_stride = product->y_stride;
+        tile.bias = epilogue->bias ? epilogue->bias + columns.begin : NULL;
+        tile.residual_stride = epilogue->residual_stride;
+        tile.residual = epilogue->residual ? epilogue->residual + columns.begin +
+                                                 rows.begin * epilogue->residual_stride
+                                           : NULL;
+        tile.activation = epilogue->activation;
+    }
+    tile_product(&tile, row_count, column_count);
+    if (is_detoured && is_last) {
+        finish_tile(product, whole, rows, columns);
+    } else if (is_detoured) {
+        copy_narrow(waiting, waiting_stride, whole, TILE_COLUMNS, row_count, column_count);
+    }
+}
+
+/// A group of rows x a group of panels, over all depth.
+static void multiply_group(const struct product_f32 *product, struct range rows,
+                           struct range panels) {
+    _Alignas(64) float a[TILE_ROWS * GATHERED_STRIDE];
+    _Alignas(64) float waiting[WAITING_ROWS * WAITING_STRIDE];
+    size_t waiting_stride = product->waits_in_y ? product->y_stride : WAITING_STRIDE;
+    float *first = product->waits_in_y
+                       ? product->y + rows.begin * product->y_stride + panels.begin * TILE_COLUMNS
+                       : waiting;
+
+    // Equal blocks, so that none is much too short; they depend on depth alone.
+    size_t blocks = parts((struct range){0, product->depth}, DEPTH_BLOCK);
+    size_t block = ((product->depth + blocks - 1) / blocks + 15) / 16 * 16;
+    size_t tiles = parts(rows, TILE_ROWS);
+    for (size_t begin = 0; begin < product->depth; begin += block) {
+        struct range depth = {begin, smaller(begin + block, product->depth)};
+        for (size_t tile = 0; tile < tiles; tile++) {
+            struct range tile_rows = part(rows, tile, tiles);
+            product->gather(a, product->args, tile_rows.begin, tile_rows.end - tile_rows.begin,
+                            depth.begin, depth.end - depth.begin);
+            float *row = first + (tile_rows.begin - rows.begin) * waiting_stride;
+            for (size_t panel = panels.begin; panel < panels.end; panel++) {
+                multiply_tile(product, a, tile_rows, panel, depth,
+                              row + (panel - panels.begin) * TILE_COLUMNS, waiting_stride);
+            }
+        }
+    }
+}
+
+/// Rows [rows.begin, rows.end) x panels [panels.begin, panels.end) of a product whose y, packed,
+/// depth, columns, epilogue and gathering are set.
+static void multiply(struct product_f32 *product, struct range rows, struct range panels) {
+    const struct epilogue_f32 *epilogue = product->epilogue;
+    ASSUME(rows.begin <= rows.end && panels.begin <= panels.end);
+    ASSUME((panels.end - 1) * TILE_COLUMNS < product->columns || panels.begin == panels.end);
+    ASSUME(product->depth > 0 && product->y_stride >= product->columns);
+    ASSUME(!epilogue->residual || epilogue->residual_stride >= product->columns);
+
+    bool clamps = epilogue->activation == ACTIVATION_RELU || epilogue->activation == ACTIVATION_RELU6;
+    product->finishes_in_registers =
+        epilogue->activation == ACTIVATION_NONE ||
+        (clamps && (epilogue->residual_first || !epilogue->residual));
+    product->waits_in_y = epilogue->residual != product->y;
+
+    bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_BLOCK;
+    size_t groups = parts(rows, waits_on_stack ? WAITING_ROWS : ROW_GROUP);
+    for (size_t group = 0; group < groups; group++) {
+        for (size_t panel = panels.begin; panel < panels.end; panel += PANEL_GROUP) {
+            multiply_group(product, part(rows, group, groups),
+                           (struct range){panel, smaller(panel + PANEL_GROUP, panels.end)});
+        }
+    }
+}
+
+static void gather_matrix_rows(float *a, const void *args, size_t row_begin, size_t row_count,
+                               size_t depth_begin, size_t depth_count) {
+    const struct gemm_f32_args *gemm = args;
+    for (size_t row = 0; row < row_count; row++) {
+        gather_run(a + row * GATHERED_STRIDE,
+                   gemm->a + (row_begin + row) * gemm->a_stride + depth_begin, depth_count);
+    }
+}
+
+static void gemm_f32(const struct gemm_f32_args *args, size_t row_begin, size_t row_end,
+                     size_t panel_begin, size_t panel_end) {
+    ASSUME(row_end <= args->rows);
+    ASSUME(args->a_stride >= args->depth);
+    struct product_f32 product = {
+        .gather = gather_matrix_rows,
+        .args = args,
+        .packed = args->packed,
+        .y = args->y,
+        .y_stride = args->y_stride,
+        .columns = args->columns,
+        .depth = args->depth,
+        .epilogue = &args->epilogue,
+    };
+    multiply(&product, (struct range){row_begin, row_end}, (struct range){panel_begin, panel_end});
+}
+
+static void pack_panel(float *panel, const float *weight, size_t weight_stride, size_t count,
+                       size_t depth) {
+    ASSUME(count > 0 && count <= TILE_COLUMNS);
+    ASSUME(weight_stride >= depth);
+    // Short blocks of depth: their part of the panel stays in the cache while the columns come by.
+    for (size_t begin = 0; begin < depth; begin += 16) {
+        size_t end = smaller(begin + 16, depth);
+        for (size_t column = 0; column < TILE_COLUMNS; column++) {
+            for (size_t d = begin; d < end; d++) {
+                panel[d * TILE_COLUMNS + column] =
+                    column < count ? weight[column * weight_stride + d] : 0;
+            }
+        }
+    }
+}
