@@ -1,0 +1,49 @@
+extension Tokenizer {
+  /// The files of a folder that say anything about its tokenizer. Not all must be there.
+  package static let fileNames = [
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt",
+  ]
+
+  /// Makes the tokenizer of a folder from its files' contents, by file name (see `fileNames`;
+  /// others are ignored). The bytes are read here and not kept.
+  ///
+  /// `tokenizer.json` says everything. Without it, `vocab.txt` is read as BERT's, and `vocab.json`
+  /// with `merges.txt` as CLIP's.
+  ///
+  /// - Parameter folder: Named in errors.
+  /// - Throws: `TokenizerError`.
+  package init(folder: String, files: [String: UnsafeRawBufferPointer]) throws {
+    func path(_ name: String) -> String { folder.isEmpty ? name : folder + "/" + name }
+    var configuration = TokenizerConfiguration()
+    if let bytes = files["tokenizer_config.json"] {
+      configuration = try bytes.withMemoryRebound(to: UInt8.self) {
+        try TokenizerConfiguration(JSONNode(parsing: $0, file: path("tokenizer_config.json")))
+      }
+    }
+    if let bytes = files["tokenizer.json"] {
+      self = try bytes.withMemoryRebound(to: UInt8.self) {
+        try TokenizerFile($0, file: path("tokenizer.json")).makeTokenizer(configuration)
+      }
+    } else {
+      throw TokenizerError.invalid(
+        file: folder, member: "tokenizer",
+        expected: "tokenizer.json, vocab.txt, or vocab.json and merges.txt", found: "none of them")
+    }
+  }
+
+  /// As above, from arrays.
+  package init(folder: String, contents: [String: [UInt8]]) throws {
+    // Each array's bytes must stay where they are until all are read.
+    func open(
+      _ rest: ArraySlice<(key: String, value: [UInt8])>, _ files: [String: UnsafeRawBufferPointer]
+    ) throws -> Tokenizer {
+      guard let (name, bytes) = rest.first else {
+        return try Tokenizer(folder: folder, files: files)
+      }
+      return try bytes.withUnsafeBytes { bytes in
+        try open(rest.dropFirst(), files.merging([name: bytes]) { $1 })
+      }
+    }
+    self = try open(contents.filter { Self.fileNames.contains($0.key) }.map { $0 }[...], [:])
+  }
+}
