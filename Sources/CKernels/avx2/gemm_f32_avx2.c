@@ -7,7 +7,10 @@
 #include "isa_begin.h"
 #include "simd.h"
 
-enum { TILE_ROWS = 6, TILE_COLUMNS = 16, DEPTH_BLOCK = 256, PANEL_GROUP = 8 };
+enum {
+    TILE_ROWS = 6, TILE_COLUMNS = 16,
+    DEPTH_BLOCK = 256, DEPTH_LONGEST = 384, PANEL_GROUP = 8,
+};
 
 #include "../shared/gemm_f32_tile.h"
 

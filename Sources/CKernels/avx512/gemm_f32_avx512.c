@@ -7,7 +7,10 @@
 #include "isa_begin.h"
 #include "simd.h"
 
-enum { TILE_ROWS = 14, TILE_COLUMNS = 32, DEPTH_BLOCK = 384, PANEL_GROUP = 8 };
+enum {
+    TILE_ROWS = 14, TILE_COLUMNS = 32,
+    DEPTH_BLOCK = 384, DEPTH_LONGEST = 640, PANEL_GROUP = 10,
+};
 
 #include "../shared/gemm_f32_tile.h"
 

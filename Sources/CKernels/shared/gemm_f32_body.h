@@ -50,6 +50,16 @@ static size_t parts(struct range whole, size_t longest) {
     return (whole.end - whole.begin + longest - 1) / longest;
 }
 
+/// The length of depth blocks: all of it if that may be, else equal parts so that none is much too
+/// short. It must depend on depth alone, lest results depend on how work is split.
+static size_t depth_block(size_t depth) {
+    if (depth <= DEPTH_LONGEST) {
+        return depth;
+    }
+    size_t blocks = (depth + DEPTH_BLOCK - 1) / DEPTH_BLOCK;
+    return ((depth + blocks - 1) / blocks + 15) / 16 * 16;
+}
+
 /// Copies a run to a gathered row; may overwrite up to LANES - 1 floats after it (see the slack).
 ALWAYS_INLINE void gather_run(float *a, const float *x, size_t count) {
     size_t i = 0;
@@ -146,9 +156,7 @@ static void multiply_group(const struct product_f32 *product, struct range rows,
                        ? product->y + rows.begin * product->y_stride + panels.begin * TILE_COLUMNS
                        : waiting;
 
-    // Equal blocks, so that none is much too short; they depend on depth alone.
-    size_t blocks = parts((struct range){0, product->depth}, DEPTH_BLOCK);
-    size_t block = ((product->depth + blocks - 1) / blocks + 15) / 16 * 16;
+    size_t block = depth_block(product->depth);
     size_t tiles = parts(rows, TILE_ROWS);
     for (size_t begin = 0; begin < product->depth; begin += block) {
         struct range depth = {begin, smaller(begin + block, product->depth)};
@@ -180,12 +188,13 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
         (clamps && (epilogue->residual_first || !epilogue->residual));
     product->waits_in_y = epilogue->residual != product->y;
 
-    bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_BLOCK;
+    bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_LONGEST;
     size_t groups = parts(rows, waits_on_stack ? WAITING_ROWS : ROW_GROUP);
+    size_t panel_groups = parts(panels, PANEL_GROUP);
     for (size_t group = 0; group < groups; group++) {
-        for (size_t panel = panels.begin; panel < panels.end; panel += PANEL_GROUP) {
+        for (size_t panel_group = 0; panel_group < panel_groups; panel_group++) {
             multiply_group(product, part(rows, group, groups),
-                           (struct range){panel, smaller(panel + PANEL_GROUP, panels.end)});
+                           part(panels, panel_group, panel_groups));
         }
     }
 }

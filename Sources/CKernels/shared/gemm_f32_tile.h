@@ -1,6 +1,6 @@
 // What the drivers of shared/gemm_f32_body.h ask of a level's register-tile kernel. The level's file
-// defines TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK (a multiple of 16) and PANEL_GROUP before it includes
-// this, and after it
+// defines TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16) and PANEL_GROUP
+// before it includes this, and after it
 //
 //     static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns);
 #include "epilogue_f32_body.h"
@@ -11,7 +11,7 @@
 enum {
     /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may store
     /// whole vectors, and so that rows do not all fall into the same sets of the cache.
-    GATHERED_STRIDE = DEPTH_BLOCK + 16,
+    GATHERED_STRIDE = DEPTH_LONGEST + 16,
 };
 
 /// One register tile over one block of depth:

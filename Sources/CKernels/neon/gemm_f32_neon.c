@@ -1,0 +1,139 @@
+// Matrix products and convolution with NEON: register tiles of 6 x 16.
+//
+// 24 accumulators, 6 vectors of the left operand and 2 of weights fill the 32 registers. A vector of
+// the left operand holds four steps of depth of one row, which multiply-adds take lane by lane: four
+// steps need 22 loads for 96 multiply-adds, so that one load unit is enough for two of those.
+#if defined(__aarch64__)
+#include "../internal.h"
+#include "isa_begin.h"
+#include "simd.h"
+
+enum {
+    TILE_ROWS = 6,
+    TILE_COLUMNS = 16,
+    DEPTH_BLOCK = 256,
+    DEPTH_LONGEST = 384,
+    PANEL_GROUP = 8,
+};
+
+#include "../shared/gemm_f32_tile.h"
+
+/// sums += x[., lane] * panel[lane] over `rows` x `vectors`; lane is a constant where this is inlined.
+ALWAYS_INLINE void accumulate_lane(float32x4_t sums[TILE_ROWS][4], const float32x4_t x[TILE_ROWS],
+                                   const float *panel, const int lane, const size_t rows,
+                                   const size_t vectors) {
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        float32x4_t weight = vld1q_f32(panel + lane * TILE_COLUMNS + v * 4);
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            switch (lane) {
+                case 0: sums[r][v] = vfmaq_laneq_f32(sums[r][v], weight, x[r], 0); break;
+                case 1: sums[r][v] = vfmaq_laneq_f32(sums[r][v], weight, x[r], 1); break;
+                case 2: sums[r][v] = vfmaq_laneq_f32(sums[r][v], weight, x[r], 2); break;
+                default: sums[r][v] = vfmaq_laneq_f32(sums[r][v], weight, x[r], 3); break;
+            }
+        }
+    }
+}
+
+/// The epilogues that registers are enough for.
+ALWAYS_INLINE float32x4_t finish(const struct tile_f32 *tile, float32x4_t sum, size_t row,
+                                 size_t column) {
+    float32x4_t t = sum;
+    if (tile->bias) {
+        t = vaddq_f32(t, vld1q_f32(tile->bias + column));
+    }
+    if (tile->residual) {
+        t = vaddq_f32(t, vld1q_f32(tile->residual + row * tile->residual_stride + column));
+    }
+    if (tile->activation == ACTIVATION_RELU) {
+        t = v_activate(t, ACTIVATION_RELU);
+    } else if (tile->activation == ACTIVATION_RELU6) {
+        t = v_activate(t, ACTIVATION_RELU6);
+    }
+    return t;
+}
+
+/// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them
+/// vanish and the sums live in registers.
+ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
+                              const size_t vectors) {
+    float32x4_t sums[TILE_ROWS][4];
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            sums[r][v] = tile->from ? vld1q_f32(tile->from + r * tile->from_stride + v * 4)
+                                    : vdupq_n_f32(0);
+        }
+    }
+
+    const float *a = tile->a, *panel = tile->panel;
+    size_t depth = tile->depth;
+    float32x4_t x[TILE_ROWS];
+    for (; depth >= 4; depth -= 4, a += 4, panel += 4 * TILE_COLUMNS) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            x[r] = vld1q_f32(a + r * GATHERED_STRIDE);
+        }
+        accumulate_lane(sums, x, panel, 0, rows, vectors);
+        accumulate_lane(sums, x, panel, 1, rows, vectors);
+        accumulate_lane(sums, x, panel, 2, rows, vectors);
+        accumulate_lane(sums, x, panel, 3, rows, vectors);
+    }
+    for (; depth > 0; depth--, a++, panel += TILE_COLUMNS) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            x[r] = vdupq_n_f32(a[r * GATHERED_STRIDE]);
+        }
+        accumulate_lane(sums, x, panel, 0, rows, vectors);
+    }
+
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            vst1q_f32(tile->to + r * tile->to_stride + v * 4, finish(tile, sums[r][v], r, v * 4));
+        }
+    }
+}
+
+ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
+                                   const size_t vectors) {
+    switch (rows) {
+        case 1: accumulate(tile, 1, vectors); return;
+        case 2: accumulate(tile, 2, vectors); return;
+        case 3: accumulate(tile, 3, vectors); return;
+        case 4: accumulate(tile, 4, vectors); return;
+        case 5: accumulate(tile, 5, vectors); return;
+        default: accumulate(tile, 6, vectors); return;
+    }
+}
+
+/// The columns of vectors that no wanted column is in are left as they are.
+static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
+    ASSUME(rows > 0 && rows <= TILE_ROWS);
+    ASSUME(columns > 0 && columns <= TILE_COLUMNS);
+    if (columns <= 4) {
+        accumulate_rows(tile, rows, 1);
+    } else if (columns <= 8) {
+        accumulate_rows(tile, rows, 2);
+    } else {
+        accumulate_rows(tile, rows, 4);
+    }
+}
+
+#include "../shared/gemm_f32_body.h"
+#include "../shared/conv2d_f32_body.h"
+
+const struct gemm_f32_kernels gemm_f32_neon = {
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .pack_panel = pack_panel,
+    .gemm = gemm_f32,
+    .conv2d = conv2d_f32,
+};
+
+#include "../isa_end.h"
+#endif
