@@ -1,0 +1,16 @@
+// What the level of AVX2 with FMA and F16C overrides.
+#include "../internal.h"
+
+#if defined(__x86_64__)
+#include "isa_begin.h"
+#include "simd.h"
+#include "../shared/table_body.h"
+#include "../isa_end.h"
+#include "../shared/table_fill.h"
+
+void table_avx2(struct kernel_table *table) {
+    fill_shared(table);
+    table->gemm_f32 = gemm_f32_avx2;
+    table->depthwise_f32 = depthwise_f32_avx2;
+}
+#endif

@@ -1,0 +1,50 @@
+// What all kernels share: assertions, inlining, and the functions that the tables name.
+#ifndef PIPIT_INTERNAL_H
+#define PIPIT_INTERNAL_H
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "include/ckernels.h"
+
+// SwiftPM defines DEBUG in debug builds; release builds have no NDEBUG, so assert() cannot be used there.
+#ifdef DEBUG
+#define ASSUME(condition) assert(condition)
+#else
+#define ASSUME(condition) __builtin_assume(condition)
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline, unused))
+
+/// An activation of one number in double precision: the specification.
+float activate_scalar(float x, enum activation activation);
+
+// Products and depthwise convolutions are written per level, one file each.
+extern const struct gemm_f32_kernels gemm_f32_scalar;
+extern const struct gemm_f32_kernels gemm_f32_avx2;
+extern const struct gemm_f32_kernels gemm_f32_avx512;
+extern const struct gemm_f32_kernels gemm_f32_neon;
+void depthwise_f32_scalar(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+void depthwise_f32_avx2(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+void depthwise_f32_avx512(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+void depthwise_f32_neon(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+
+// Each fills the fields of the kernels that its level has; the others keep what is there.
+void table_scalar(struct kernel_table *table);
+void table_avx2(struct kernel_table *table);
+void table_avx512(struct kernel_table *table);
+void table_neon(struct kernel_table *table);
+
+/// What this processor can do, as far as any level asks.
+struct cpu_features {
+    bool avx2_fma_f16c;
+    bool avx512;  // F, BW, DQ and VL, and the system saves the registers
+    bool neon;
+};
+struct cpu_features cpu_detect(void);
+
+/// The processor's name from the text of /proc/cpuinfo into `name`, always terminated.
+void cpu_name_from_cpuinfo(const char *text, char *name, size_t capacity);
+
+#endif

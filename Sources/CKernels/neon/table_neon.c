@@ -1,0 +1,16 @@
+// What the level of Advanced SIMD overrides.
+#include "../internal.h"
+
+#if defined(__aarch64__)
+#include "isa_begin.h"
+#include "simd.h"
+#include "../shared/table_body.h"
+#include "../isa_end.h"
+#include "../shared/table_fill.h"
+
+void table_neon(struct kernel_table *table) {
+    fill_shared(table);
+    table->gemm_f32 = gemm_f32_neon;
+    table->depthwise_f32 = depthwise_f32_neon;
+}
+#endif

@@ -1,0 +1,117 @@
+// The specification of pooling, resampling, layout and the expansion of stored weights.
+#include "../internal.h"
+
+static void max_pool_f32(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end) {
+    for (size_t row = row_begin; row < row_end; row++) {
+        size_t image = row / args->output_height;
+        size_t top = row % args->output_height * args->stride_height - args->pad_top;
+        for (size_t column = 0; column < args->output_width; column++) {
+            size_t left = column * args->stride_width - args->pad_left;
+            for (size_t c = 0; c < args->input_channels; c++) {
+                float highest = -INFINITY;
+                for (size_t y = 0; y < args->kernel_height; y++) {
+                    for (size_t x = 0; x < args->kernel_width; x++) {
+                        // Positions above or left of the image wrap around: past any image.
+                        if (top + y >= args->input_height || left + x >= args->input_width) {
+                            continue;
+                        }
+                        size_t line = image * args->input_height + top + y;
+                        size_t pixel = line * args->input_width + left + x;
+                        highest = fmaxf(highest, args->x[pixel * args->x_pixel_stride + c]);
+                    }
+                }
+                args->y[(row * args->output_width + column) * args->y_pixel_stride + c] = highest;
+            }
+        }
+    }
+}
+
+static void upsample2x_f32(float *y, const float *x, size_t width, size_t channels,
+                           size_t row_begin, size_t row_end) {
+    ASSUME(y != x);
+    ASSUME(width > 0 && channels > 0);
+    for (size_t row = row_begin; row < row_end; row++) {
+        const float *source = x + row / 2 * width * channels;
+        float *target = y + row * 2 * width * channels;
+        for (size_t column = 0; column < 2 * width; column++) {
+            memcpy(target + column * channels, source + column / 2 * channels,
+                   channels * sizeof(float));
+        }
+    }
+}
+
+// Blocks that fit in the first-level cache twice, so that neither side strides through memory.
+static void transpose_f32(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
+                          size_t columns) {
+    ASSUME(y_stride >= rows);
+    ASSUME(x_stride >= columns);
+    enum { BLOCK = 16 };
+    for (size_t row = 0; row < rows; row += BLOCK) {
+        size_t row_end = row + BLOCK < rows ? row + BLOCK : rows;
+        for (size_t column = 0; column < columns; column += BLOCK) {
+            size_t column_end = column + BLOCK < columns ? column + BLOCK : columns;
+            for (size_t c = column; c < column_end; c++) {
+                for (size_t r = row; r < row_end; r++) {
+                    y[c * y_stride + r] = x[r * x_stride + c];
+                }
+            }
+        }
+    }
+}
+
+static float from_bits(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static float half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t exponent = half >> 10 & 31, fraction = half & 0x3ff;
+    if (exponent == 0) {
+        return from_bits(sign | 0x3f800000) * (float)fraction * 0x1p-24f;
+    }
+    if (exponent == 31) {
+        // Conversions make a NaN quiet, as hardware does.
+        return from_bits(sign | 0x7f800000 | fraction << 13 | (fraction ? 0x400000 : 0));
+    }
+    return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static void f32_from_f16(float *y, const uint16_t *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = half_to_float(x[i]);
+    }
+}
+
+static void f32_from_bf16(float *y, const uint16_t *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = from_bits((uint32_t)x[i] << 16);
+    }
+}
+
+static void f32_from_i8(float *y, const int8_t *x, size_t count, float scale) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = (float)x[i] * scale;
+    }
+}
+
+static void f32_from_i4(float *y, const uint8_t *x, const float *scale, size_t count,
+                        size_t group) {
+    for (size_t i = 0; i < count; i++) {
+        int nibble = i % 2 == 0 ? x[i / 2] & 15 : x[i / 2] >> 4;
+        y[i] = (float)(nibble - 8) * scale[i / group];
+    }
+}
+
+void table_scalar_layout(struct kernel_table *table);
+
+void table_scalar_layout(struct kernel_table *table) {
+    table->max_pool_f32 = max_pool_f32;
+    table->upsample2x_f32 = upsample2x_f32;
+    table->transpose_f32 = transpose_f32;
+    table->f32_from_f16 = f32_from_f16;
+    table->f32_from_bf16 = f32_from_bf16;
+    table->f32_from_i8 = f32_from_i8;
+    table->f32_from_i4 = f32_from_i4;
+}

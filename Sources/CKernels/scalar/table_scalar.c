@@ -1,0 +1,95 @@
+// THE SPECIFICATION: plain loops with double accumulators, one function a kernel.
+#include "../internal.h"
+
+float activate_scalar(float x, enum activation activation) {
+    double t = x;
+    switch (activation) {
+        case ACTIVATION_NONE: return x;
+        case ACTIVATION_RELU: return x < 0 ? 0 : x;
+        case ACTIVATION_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
+        case ACTIVATION_GELU: return (float)(t * 0.5 * (1 + erf(t / sqrt(2))));
+        case ACTIVATION_GELU_TANH:
+            return (float)(t * 0.5 * (1 + tanh(0.79788456080286536 * (t + 0.044715 * t * t * t))));
+        case ACTIVATION_GELU_QUICK: return (float)(t / (1 + exp(-1.702 * t)));
+        case ACTIVATION_SILU: return (float)(t / (1 + exp(-t)));
+        case ACTIVATION_TANH: return (float)tanh(t);
+        case ACTIVATION_SIGMOID: return (float)(1 / (1 + exp(-t)));
+    }
+    return x;
+}
+
+static void activate_f32(float *y, const float *x, size_t count, enum activation activation) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = activate_scalar(x[i], activation);
+    }
+}
+
+static void binary_f32(float *y, const float *a, const float *b, size_t rows, size_t columns,
+                       size_t b_row_stride, size_t b_column_stride, enum binary op) {
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t c = 0; c < columns; c++) {
+            float left = a[row * columns + c];
+            float right = b[row * b_row_stride + c * b_column_stride];
+            float *target = &y[row * columns + c];
+            switch (op) {
+                case BINARY_ADD: *target = left + right; break;
+                case BINARY_SUBTRACT: *target = left - right; break;
+                case BINARY_MULTIPLY: *target = left * right; break;
+                case BINARY_DIVIDE: *target = left / right; break;
+            }
+        }
+    }
+}
+
+static void affine_f32(float *y, const float *x, size_t count, float scale, float shift) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i] * scale + shift;
+    }
+}
+
+static void modulate_f32(float *y, const float *x, const float *scale, const float *shift,
+                         size_t rows, size_t columns) {
+    for (size_t i = 0; i < rows * columns; i++) {
+        y[i] = x[i] * (1 + scale[i % columns]) + shift[i % columns];
+    }
+}
+
+static void gate_add_f32(float *y, const float *x, const float *gate, const float *residual,
+                         size_t rows, size_t columns) {
+    for (size_t i = 0; i < rows * columns; i++) {
+        y[i] = residual[i] + gate[i % columns] * x[i];
+    }
+}
+
+static void geglu_f32(float *y, const float *x, size_t rows, size_t columns) {
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t c = 0; c < columns; c++) {
+            const float *p = x + row * 2 * columns + c;
+            y[row * columns + c] = p[0] * activate_scalar(p[columns], ACTIVATION_GELU);
+        }
+    }
+}
+
+static void scale_shift_f32(float *y, const float *x, const float *scale, const float *shift,
+                            size_t pixels, size_t channels, enum activation activation) {
+    for (size_t i = 0; i < pixels * channels; i++) {
+        y[i] = activate_scalar(x[i] * scale[i % channels] + shift[i % channels], activation);
+    }
+}
+
+void table_scalar_norms(struct kernel_table *table);
+void table_scalar_layout(struct kernel_table *table);
+
+void table_scalar(struct kernel_table *table) {
+    table->gemm_f32 = gemm_f32_scalar;
+    table->depthwise_f32 = depthwise_f32_scalar;
+    table->activate_f32 = activate_f32;
+    table->binary_f32 = binary_f32;
+    table->affine_f32 = affine_f32;
+    table->modulate_f32 = modulate_f32;
+    table->gate_add_f32 = gate_add_f32;
+    table->geglu_f32 = geglu_f32;
+    table->scale_shift_f32 = scale_shift_f32;
+    table_scalar_norms(table);
+    table_scalar_layout(table);
+}

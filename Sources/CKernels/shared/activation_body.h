@@ -1,0 +1,77 @@
+// Elementwise functions on one vector, over the vocabulary of simd.h.
+#ifndef ACTIVATION_BODY
+#define ACTIVATION_BODY
+
+/// e^x within 3e-7 of exact (relative); 0 below -104, infinity above 89, NaN stays.
+///
+/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its series to the 7th power (remainder below 2^-24); 2^n in two
+/// factors, so that results below 2^-126 and above 2^127 come out right.
+ALWAYS_INLINE vec v_exp(vec x) {
+    // The constant first: where x is NaN these return their second argument.
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    vec n = v_round(v_mul(x, v_set1(1.44269504088896341f)));
+    vec r = v_fma(n, v_set1(-0.693145751953125f), x);
+    r = v_fma(n, v_set1(-1.42860682030941723e-6f), r);
+    vec p = v_set1(1.0f / 5040);
+    p = v_fma(p, r, v_set1(1.0f / 720));
+    p = v_fma(p, r, v_set1(1.0f / 120));
+    p = v_fma(p, r, v_set1(1.0f / 24));
+    p = v_fma(p, r, v_set1(1.0f / 6));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    vec half = v_round(v_mul(n, v_set1(0.5f)));
+    return v_mul(v_mul(p, v_pow2(half)), v_pow2(v_sub(n, half)));
+}
+
+ALWAYS_INLINE vec v_sigmoid(vec x) {
+    return v_div(v_set1(1), v_add(v_set1(1), v_exp(v_sub(v_zero(), x))));
+}
+
+/// tanh |x| = 1 - 2 / (e^(2|x|) + 1), with the sign of x.
+ALWAYS_INLINE vec v_tanh(vec x) {
+    vec e = v_exp(v_mul(v_set1(2), v_abs(x)));
+    return v_with_sign(v_sub(v_set1(1), v_div(v_set1(2), v_add(e, v_set1(1)))), x);
+}
+
+/// erf by Abramowitz & Stegun 7.1.26: within 1.5e-7, plus rounding.
+ALWAYS_INLINE vec v_erf(vec x) {
+    vec a = v_abs(x);
+    vec t = v_div(v_set1(1), v_fma(v_set1(0.3275911f), a, v_set1(1)));
+    vec p = v_set1(1.061405429f);
+    p = v_fma(p, t, v_set1(-1.453152027f));
+    p = v_fma(p, t, v_set1(1.421413741f));
+    p = v_fma(p, t, v_set1(-0.284496736f));
+    p = v_fma(p, t, v_set1(0.254829592f));
+    vec e = v_exp(v_sub(v_zero(), v_mul(a, a)));
+    return v_with_sign(v_sub(v_set1(1), v_mul(v_mul(p, t), e)), x);
+}
+
+ALWAYS_INLINE vec v_gelu(vec x) {
+    vec half = v_mul(v_set1(0.5f), x);
+    return v_fma(half, v_erf(v_mul(x, v_set1(0.70710678118654752f))), half);
+}
+
+/// x * 0.5 * (1 + tanh u) = x * sigmoid(2 u)
+ALWAYS_INLINE vec v_gelu_tanh(vec x) {
+    vec cube = v_mul(v_mul(x, x), x);
+    vec u = v_mul(v_set1(2 * 0.79788456080286536f), v_fma(v_set1(0.044715f), cube, x));
+    return v_mul(x, v_sigmoid(u));
+}
+
+ALWAYS_INLINE vec v_activate(vec x, enum activation activation) {
+    switch (activation) {
+        case ACTIVATION_NONE: return x;
+        case ACTIVATION_RELU: return v_max(v_zero(), x);
+        case ACTIVATION_RELU6: return v_min(v_set1(6), v_max(v_zero(), x));
+        case ACTIVATION_GELU: return v_gelu(x);
+        case ACTIVATION_GELU_TANH: return v_gelu_tanh(x);
+        case ACTIVATION_GELU_QUICK: return v_mul(x, v_sigmoid(v_mul(v_set1(1.702f), x)));
+        case ACTIVATION_SILU: return v_mul(x, v_sigmoid(x));
+        case ACTIVATION_TANH: return v_tanh(x);
+        case ACTIVATION_SIGMOID: return v_sigmoid(x);
+    }
+    return x;
+}
+
+#endif

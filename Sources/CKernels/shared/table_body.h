@@ -1,0 +1,7 @@
+// The kernels that are written once over simd.h.
+#include "activation_body.h"
+#include "attention_f32_body.h"
+#include "elementwise_f32_body.h"
+#include "expand_f32_body.h"
+#include "max_pool_f32_body.h"
+#include "normalization_f32_body.h"
