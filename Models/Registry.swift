@@ -1,0 +1,84 @@
+package import PipitGraph
+package import PipitTensors
+
+/// Every architecture that can be loaded: the table of contents of this folder.
+package enum Architecture: Sendable {
+  case bert(BERT)
+  case textSentimentHead(TextSentimentHead)
+  case flowMLP(FlowMLP)
+  case autoencoder(Autoencoder)
+  case resNet(ResNet)
+
+  /// Names that a configuration may give, for error messages.
+  package static let names = [
+    "BertModel", "PipitAutoencoder", "PipitFlowMLP", "ResNetForImageClassification",
+    "TextSentimentHead",
+  ]
+
+  /// The architecture of a name in `architectures` or `_class_name`, with its settings.
+  package init(named name: String, _ configuration: Configuration) throws {
+    switch name {
+    case "BertModel": self = .bert(BERT(try BERTConfiguration(configuration)))
+    case "TextSentimentHead": self = .textSentimentHead(try TextSentimentHead(configuration))
+    case "PipitFlowMLP": self = .flowMLP(try FlowMLP(configuration))
+    case "PipitAutoencoder": self = .autoencoder(try Autoencoder(configuration))
+    case "ResNetForImageClassification": self = .resNet(try ResNet(configuration))
+    default:
+      throw configuration.error(
+        "architectures", "one of \(Architecture.names.joined(separator: ", "))", "'\(name)'")
+    }
+  }
+
+  /// Builds the graph that takes inputs of these names and shapes, as `pipit run` is given them.
+  package func graph(
+    weights: any WeightSource, inputs: [String: Shape]
+  ) throws -> Graph {
+    func shape(_ name: String, rank: Int) throws -> Shape {
+      guard let shape = inputs[name] else { throw ComponentInputError.missing(name: name) }
+      guard shape.rank == rank, shape.extents.allSatisfy({ $0 > 0 && $0 <= 1 << 20 }) else {
+        throw ComponentInputError.shape(name: name, rank: rank, found: shape)
+      }
+      return shape
+    }
+    switch self {
+    case .bert(let model):
+      let ids = try shape("input_ids", rank: 2)
+      return try model.graph(
+        weights: weights, batch: ids[0], tokens: ids[1],
+        withTypes: inputs["token_type_ids"] != nil)
+    case .textSentimentHead(let model):
+      let states = try shape("last_hidden_state", rank: 3)
+      return try model.graph(weights: weights, batch: states[0], tokens: states[1])
+    case .flowMLP(let model):
+      let states = try shape("encoder_hidden_states", rank: 3)
+      return try model.graph(weights: weights, batch: states[0], tokens: states[1])
+    case .autoencoder(let model):
+      if inputs["latent_sample"] != nil {
+        let latent = try shape("latent_sample", rank: 4)
+        return try model.decoderGraph(
+          weights: weights, batch: latent[0], height: latent[2], width: latent[3])
+      }
+      let sample = try shape("sample", rank: 4)
+      return try model.encoderGraph(
+        weights: weights, batch: sample[0], height: sample[2], width: sample[3])
+    case .resNet(let model):
+      let pixels = try shape("pixel_values", rank: 4)
+      return try model.graph(
+        weights: weights, batch: pixels[0], height: pixels[2], width: pixels[3])
+    }
+  }
+}
+
+/// The inputs given do not say what graph to build.
+package enum ComponentInputError: Error, Hashable, Sendable, CustomStringConvertible {
+  case missing(name: String)
+  case shape(name: String, rank: Int, found: Shape)
+
+  package var description: String {
+    switch self {
+    case .missing(let name): "input '\(name)' is missing"
+    case .shape(let name, let rank, let found):
+      "input '\(name)': expected \(rank) axes of 1 to 1048576 elements, found \(found)"
+    }
+  }
+}

@@ -1,0 +1,101 @@
+package import PipitGraph
+package import PipitTensors
+
+/// ResNet (He et al. 2015), as `ResNetForImageClassification` in transformers.
+package struct ResNet: Sendable {
+  package let channels: Int
+  package let embedding: Int
+  package let widths: [Int]
+  package let depths: [Int]
+  package let bottleneck: Bool
+  package let downsampleInFirstStage: Bool
+  package let downsampleInBottleneck: Bool
+  package let activation: Activation
+  package let labels: [String]
+
+  /// The factor by which a bottleneck narrows.
+  private static let reduction = 4
+  /// transformers fixes the epsilon of its batch norms.
+  private static let epsilon: Float = 1e-5
+
+  package init(_ configuration: Configuration) throws {
+    channels = try configuration.integer("num_channels", in: 1...64, fallback: 3)
+    embedding = try configuration.integer("embedding_size", in: 1...8192, fallback: 64)
+    widths = try configuration.integers("hidden_sizes", in: 1...65536)
+    depths = try configuration.integers("depths", in: 1...1000)
+    guard !widths.isEmpty, widths.count == depths.count, widths.count <= 16 else {
+      throw configuration.error("depths", "one number for each of hidden_sizes", "\(depths.count)")
+    }
+    let type = try configuration.string("layer_type", fallback: "bottleneck")
+    guard type == "basic" || type == "bottleneck" else {
+      throw configuration.error("layer_type", "basic or bottleneck", "'\(type)'")
+    }
+    bottleneck = type == "bottleneck"
+    downsampleInFirstStage = try configuration.bool("downsample_in_first_stage", fallback: false)
+    downsampleInBottleneck = try configuration.bool("downsample_in_bottleneck", fallback: false)
+    activation = try configuration.activation("hidden_act", fallback: "relu")
+    labels = try configuration.labels()
+  }
+
+  /// pixel_values `[batch, channels, height, width]` to logits `[batch, labels]`.
+  package func graph(
+    weights: any WeightSource, batch: Int, height: Int, width: Int
+  ) throws -> Graph {
+    let g = GraphBuilder(weights: weights)
+    let pixels = g.input("pixel_values", [batch, channels, height, width])
+    let root = Scope("resnet")
+    var x = try layer(
+      g, try g.transpose(pixels, [0, 2, 3, 1]), at: root / "embedder.embedder", to: embedding,
+      kernel: 7, stride: 2, activation: activation)
+    x = try g.add(.maxPool(Pool(window: 3, stride: 2, padding: 1)), [x], "embedder.pooler")
+    for stage in widths.indices {
+      let scope = root / "encoder.stages" / stage / "layers"
+      let stride = stage > 0 || downsampleInFirstStage ? 2 : 1
+      for index in 0..<depths[stage] {
+        x = try block(
+          g, x, at: scope / index, to: widths[stage], stride: index == 0 ? stride : 1)
+      }
+    }
+    let pooled = try g.add(.averagePoolGlobal, [x], "pooler")
+    g.output("logits", try g.linear(pooled, at: Scope("classifier.1"), to: labels.count))
+    return g.graph
+  }
+
+  private func block(
+    _ g: GraphBuilder, _ x: Value, at scope: Scope, to width: Int, stride: Int
+  ) throws -> Value {
+    var skip = x
+    if x.shape.columns != width || stride != 1 {
+      skip = try layer(
+        g, x, at: scope / "shortcut", to: width, kernel: 1, stride: stride, activation: nil)
+    }
+    let inner = scope / "layer"
+    var y = x
+    if bottleneck {
+      let narrow = width / ResNet.reduction
+      y = try layer(
+        g, y, at: inner / 0, to: narrow, kernel: 1, stride: downsampleInBottleneck ? stride : 1,
+        activation: activation)
+      y = try layer(
+        g, y, at: inner / 1, to: narrow, kernel: 3, stride: downsampleInBottleneck ? 1 : stride,
+        activation: activation)
+      y = try layer(g, y, at: inner / 2, to: width, kernel: 1, stride: 1, activation: nil)
+    } else {
+      y = try layer(
+        g, y, at: inner / 0, to: width, kernel: 3, stride: stride, activation: activation)
+      y = try layer(g, y, at: inner / 1, to: width, kernel: 3, stride: 1, activation: nil)
+    }
+    return try g.activation(activation, try g.add(y, skip))
+  }
+
+  /// Convolution without bias, batch norm, activation.
+  private func layer(
+    _ g: GraphBuilder, _ x: Value, at scope: Scope, to width: Int, kernel: Int, stride: Int,
+    activation: Activation?
+  ) throws -> Value {
+    let convolved = try g.conv2D(
+      x, at: scope / "convolution", to: width, kernel: kernel, stride: stride, bias: false)
+    let normed = try g.batchNorm(convolved, at: scope / "normalization", epsilon: ResNet.epsilon)
+    return try activation.map { try g.activation($0, normed) } ?? normed
+  }
+}
