@@ -13,12 +13,12 @@ struct pixel_block {
     ptrdiff_t top;       // input row of the window's first tap; negative in the padding
 };
 
-/// The floats that a tap reads, from channel 0 on, or the zeros.
+/// The floats that a tap reads, from channel 0 on; NULL in the padding.
 ALWAYS_INLINE const float *depthwise_tap(const struct conv2d_f32_args *args, const float *line,
                                          size_t output_x, size_t kernel_column) {
     // Left of the image the subtraction wraps around: past any image.
     size_t x = output_x * args->stride_width + kernel_column * args->dilation_width - args->pad_left;
-    return line && x < args->input_width ? line + x * args->x_pixel_stride : args->zeros;
+    return line && x < args->input_width ? line + x * args->x_pixel_stride : NULL;
 }
 
 /// `pixels` outputs x `vectors` of channels from `channel` on, of which `count` channels are wanted;
@@ -45,6 +45,9 @@ ALWAYS_INLINE void depthwise_block(const struct conv2d_f32_args *args, struct pi
             }
             for (size_t p = 0; p < pixels; p++) {
                 const float *x = depthwise_tap(args, line, block.output_x + p, kernel_column);
+                if (!x) {
+                    continue;
+                }
                 for (size_t v = 0; v < vectors; v++) {
                     vec t = v_load_first(x + channel + v * LANES, count);
                     sums[p][v] = v_fma(t, w[v], sums[p][v]);
