@@ -15,7 +15,13 @@
 #define ASSUME(condition) __builtin_assume(condition)
 #endif
 
+// Not without optimization: there each inlined call keeps stack of its own, and register tiles, which
+// are inlined dozens of times with other constants, would need megabytes of it.
+#ifdef __OPTIMIZE__
 #define ALWAYS_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define ALWAYS_INLINE static inline __attribute__((unused))
+#endif
 
 /// An activation of one number in double precision: the specification.
 float activate_scalar(float x, enum activation activation);
