@@ -57,10 +57,12 @@ enum Normalizer: Sendable {
     case .stripAccents: text.filter { !UnicodeRules.isCombiningMark($0) }
     case .strip(let left, let right): text.strip(left: left, right: right)
     case .replace(let pattern, let content): text.replace(pattern, by: content)
-    case .prepend(let start): if !text.bytes.isEmpty { text.bytes = start + text.bytes }
-    case .precompiled(let map): text.bytes = map.apply(to: text.bytes)
+    case .prepend(let start): text.prepend(start)
+    case .precompiled(let map):
+      text.rewrite(map.apply(to: text.bytes), startCount: map.startCount(in: text.bytes))
     case .bert(let bert): bert.apply(to: &text)
-    case .byteLevel: text.bytes = ByteLevel.letters(for: text.bytes)
+    case .byteLevel:
+      text.rewrite(ByteLevel.letters(for: text.bytes), startCount: text.startLength)
     }
   }
 
@@ -88,25 +90,40 @@ enum Normalizer: Sendable {
 struct NormalizedText {
   /// UTF-8.
   var bytes: [UInt8]
-  /// Whether characters at the very start were removed: then the text no longer counts as the start
-  /// of the input, which decides where Metaspace with the scheme "first" puts its mark.
-  var lostItsStart = false
+  /// Scalars at the start that stem from the first character of the input. Once they are gone, the
+  /// text no longer counts as the start of the input, which decides where Metaspace with the scheme
+  /// "first" puts its mark.
+  private var startCount: Int
 
   init(_ bytes: [UInt8]) {
     self.bytes = bytes
+    startCount = 1
+  }
+
+  /// Bytes at the start that stem from the first character of the input.
+  var startLength: Int {
+    var index = 0
+    for _ in 0..<startCount where index < bytes.count {
+      index += UTF8Text.length(startingWith: bytes[index])
+    }
+    return index
   }
 
   mutating func mapScalars(_ transform: ([UInt32]) -> [UInt32]) {
-    let scalars = transform(UTF8Text.scalars(of: bytes))
-    bytes.removeAll(keepingCapacity: true)
-    for scalar in scalars { UTF8Text.append(scalar, to: &bytes) }
+    let scalars = UTF8Text.scalars(of: bytes)
+    let mapped = transform(scalars)
+    if startCount > 0 {
+      // What the first character becomes alone, as far as no mark was sorted between.
+      let start = transform(Array(scalars.prefix(startCount)))
+      startCount = max(1, zip(start, mapped).prefix { $0 == $1 }.count)
+    }
+    write(mapped)
   }
 
   mutating func filter(_ keeps: (UInt32) -> Bool) {
     let scalars = UTF8Text.scalars(of: bytes)
-    if let first = scalars.first, !keeps(first) { lostItsStart = true }
-    bytes.removeAll(keepingCapacity: true)
-    for scalar in scalars where keeps(scalar) { UTF8Text.append(scalar, to: &bytes) }
+    startCount = scalars.prefix(startCount).reduce(0) { $0 + (keeps($1) ? 1 : 0) }
+    write(scalars.filter(keeps))
   }
 
   mutating func strip(left: Bool, right: Bool) {
@@ -114,21 +131,23 @@ struct NormalizedText {
     while right, let last = scalars.last, UnicodeRules.isWhitespace(last) { scalars.removeLast() }
     let count = scalars.count
     if left { scalars = scalars.drop(while: UnicodeRules.isWhitespace) }
-    if scalars.count < count { lostItsStart = true }
-    bytes.removeAll(keepingCapacity: true)
-    for scalar in scalars { UTF8Text.append(scalar, to: &bytes) }
+    startCount = max(0, startCount - (count - scalars.count))
+    write(scalars)
   }
 
   mutating func replace(_ pattern: TextPattern, by content: [UInt8]) {
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)
+    let startLength = startLength
+    var start = startCount
     bytes.withUnsafeBufferPointer { bytes in
       var end = 0
       for match in pattern.matches(in: bytes) {
-        // Content takes the place of the last character it replaces.
-        if match.lowerBound == 0 {
-          let first = UTF8Text.length(startingWith: bytes[0])
-          if content.isEmpty || match.count > first { lostItsStart = true }
+        // Content counts as stemming from the last character it replaces.
+        if match.upperBound <= startLength {
+          start += Self.scalarCount(content[...]) - Self.scalarCount(bytes[match])
+        } else if match.lowerBound < startLength {
+          start -= Self.scalarCount(bytes[match.lowerBound..<startLength])
         }
         result.append(contentsOf: bytes[end..<match.lowerBound])
         result.append(contentsOf: content)
@@ -137,6 +156,28 @@ struct NormalizedText {
       result.append(contentsOf: bytes[end...])
     }
     bytes = result
+    startCount = start
+  }
+
+  mutating func prepend(_ start: [UInt8]) {
+    guard !bytes.isEmpty else { return }
+    bytes = start + bytes
+    startCount += Self.scalarCount(start[...])
+  }
+
+  /// Replaces the bytes; `startCount` scalars of the new ones stem from the first of the old.
+  mutating func rewrite(_ newBytes: [UInt8], startCount newStartCount: Int) {
+    bytes = newBytes
+    if startCount > 0 { startCount = newStartCount }
+  }
+
+  private mutating func write(_ scalars: some Sequence<UInt32>) {
+    bytes.removeAll(keepingCapacity: true)
+    for scalar in scalars { UTF8Text.append(scalar, to: &bytes) }
+  }
+
+  private static func scalarCount(_ bytes: some Sequence<UInt8>) -> Int {
+    bytes.reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
   }
 }
 

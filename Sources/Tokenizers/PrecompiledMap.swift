@@ -90,6 +90,27 @@ struct PrecompiledMap: Sendable {
     }
   }
 
+  /// Scalars at the start of the result of `apply` that stem from the first one of the text, in the
+  /// reference's counting: all that replace it if it is replaced alone, else one.
+  func startCount(in text: [UInt8]) -> Int {
+    text.withUnsafeBufferPointer { text in
+      var breaks = GraphemeBreaks()
+      var first = 0
+      var end = 0
+      while end < text.count {
+        var next = end
+        if breaks.startsCluster(UTF8Text.next(in: text, at: &next)), end > 0 { break }
+        if end == 0 { first = next }
+        end = next
+      }
+      let cluster = UnsafeBufferPointer(rebasing: text[..<end])
+      if end > first, end < 6, replacement(for: cluster) != nil { return 1 }
+      let scalar = UnsafeBufferPointer(rebasing: text[..<first])
+      guard let replacement = replacement(for: scalar) else { return 1 }
+      return max(1, replacement.reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) })
+    }
+  }
+
   /// What the shortest key at the start of `text` is replaced by.
   private func replacement(for text: UnsafeBufferPointer<UInt8>) -> ArraySlice<UInt8>? {
     var node = childrenOffset(units[0])

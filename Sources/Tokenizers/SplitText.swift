@@ -5,8 +5,11 @@ struct SplitText {
     var range: Range<Int>
     /// The id of an added token, which is neither cut nor rewritten any more.
     var tokenID: Int32?
+    /// Bytes at its start that stem from the first character of the input.
+    var startLength = 0
+
     /// Whether the input starts here.
-    var startsInput = false
+    var startsInput: Bool { startLength > 0 }
   }
 
   /// UTF-8; the pieces lie in it in order.
@@ -14,12 +17,12 @@ struct SplitText {
   private(set) var pieces: [Piece] = []
 
   /// Adds text at the end as one piece, if there is any.
-  mutating func append(_ text: some Collection<UInt8>, tokenID: Int32?, startsInput: Bool) {
+  mutating func append(_ text: some Collection<UInt8>, tokenID: Int32?, startLength: Int) {
     guard !text.isEmpty else { return }
     let start = bytes.count
     bytes.append(contentsOf: text)
     pieces.append(
-      Piece(range: start..<bytes.count, tokenID: tokenID, startsInput: startsInput))
+      Piece(range: start..<bytes.count, tokenID: tokenID, startLength: startLength))
   }
 
   /// What to do with the matches at which a text is cut; the names are those of the files.
@@ -55,14 +58,11 @@ struct SplitText {
         }
         let text = UnsafeBufferPointer(rebasing: bytes[piece.range])
         let parts = Self.alternate(find(text), count: text.count, inverted: inverted)
-        let first = result.count
         Self.group(parts, behavior) { range in
           let start = piece.range.lowerBound + range.lowerBound
           let end = piece.range.lowerBound + range.upperBound
           result.append(
-            Piece(
-              range: start..<end,
-              startsInput: piece.startsInput && range.lowerBound == 0 && result.count == first))
+            Piece(range: start..<end, startLength: max(0, piece.startLength - range.lowerBound)))
         }
       }
     }

@@ -8,14 +8,16 @@ enum TextPattern: Sendable, Equatable {
   case severalSpaces
   /// The words of GPT-2 and RoBERTa.
   case gpt2
-  /// The words of CLIP.
-  case clip
+  /// The words of CLIP. Newer files keep its two special tokens together.
+  case clip(keepsSpecials: Bool)
 
   private static let expressions: [String: TextPattern] = [
     #"\s+"#: .whitespaceRun,
     " {2,}": .severalSpaces,
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#: .gpt2,
-    #"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"#: .clip,
+    #"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"#: .clip(keepsSpecials: false),
+    #"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"#:
+      .clip(keepsSpecials: true),
   ]
 
   init(_ node: JSONNode) throws {
@@ -51,18 +53,33 @@ enum TextPattern: Sendable, Equatable {
   /// Where the match at `start` ends; `start` itself if there is none.
   private func matchEnd(in text: UnsafeBufferPointer<UInt8>, at start: Int) -> Int {
     switch self {
-    case .literal(let literal):
-      guard start + literal.count <= text.count else { return start }
-      for index in literal.indices where text[start + index] != literal[index] { return start }
-      return start + literal.count
+    case .literal(let literal): return Self.end(of: literal, in: text, at: start)
     case .whitespaceRun: return Self.end(of: .space, in: text, at: start)
     case .severalSpaces:
       var end = start
       while end < text.count, text[end] == 0x20 { end += 1 }
       return end - start >= 2 ? end : start
     case .gpt2: return Self.gpt2End(in: text, at: start)
-    case .clip: return Self.clipEnd(in: text, at: start)
+    case .clip(let keepsSpecials):
+      if keepsSpecials {
+        for special in Self.clipSpecials {
+          let end = Self.end(of: special, in: text, at: start)
+          if end > start { return end }
+        }
+      }
+      return Self.clipEnd(in: text, at: start)
     }
+  }
+
+  private static let clipSpecials = [Array("<|startoftext|>".utf8), Array("<|endoftext|>".utf8)]
+
+  /// Where `literal` at `start` ends; `start` if it is not there.
+  private static func end(
+    of literal: [UInt8], in text: UnsafeBufferPointer<UInt8>, at start: Int
+  ) -> Int {
+    guard start + literal.count <= text.count else { return start }
+    for index in literal.indices where text[start + index] != literal[index] { return start }
+    return start + literal.count
   }
 
   private enum Kind { case letter, number, space, other }

@@ -22,7 +22,7 @@ package struct Tokenizer: Sendable {
   private let postProcessor: PostProcessor
   private let addedTokens: AddedTokens
 
-  /// The id that fills up a batch, if the files name one.
+  /// The id that fills up a batch, if the files name one or there is one with a usual name.
   package let padID: Int32?
   /// The id of what the vocabulary lacks, if the files name one.
   package let unknownID: Int32?
@@ -47,7 +47,8 @@ package struct Tokenizer: Sendable {
     func id(of piece: String?) -> Int32? {
       piece.flatMap { addedTokens.ids[$0] ?? model.id(of: $0) }
     }
-    padID = id(of: configuration.padToken)
+    padID =
+      id(of: configuration.padToken) ?? addedTokens.ids["<pad>"] ?? addedTokens.ids["[PAD]"]
     unknownID = id(of: configuration.unknownToken) ?? model.unknownID
     maximumCount = configuration.maximumCount
     let largest = max(model.largestID, addedTokens.ids.values.max() ?? -1)
@@ -125,15 +126,17 @@ package struct Tokenizer: Sendable {
     for part in addedTokens.cutVerbatim(text) {
       let isStart = part.range.lowerBound == 0
       guard part.id == nil else {
-        split.append(text[part.range], tokenID: part.id, startsInput: isStart)
+        split.append(text[part.range], tokenID: part.id, startLength: 0)
         continue
       }
       var normalized = NormalizedText(Array(text[part.range]))
       for normalizer in normalizers { normalizer.apply(to: &normalized) }
+      let startLength = isStart ? normalized.startLength : 0
       normalized.bytes.withUnsafeBufferPointer { bytes in
         for inner in addedTokens.cutNormalized(bytes) {
-          let startsInput = isStart && inner.range.lowerBound == 0 && !normalized.lostItsStart
-          split.append(bytes[inner.range], tokenID: inner.id, startsInput: startsInput)
+          split.append(
+            bytes[inner.range], tokenID: inner.id,
+            startLength: max(0, startLength - inner.range.lowerBound))
         }
       }
     }

@@ -24,6 +24,19 @@ extension Tokenizer {
       self = try bytes.withMemoryRebound(to: UInt8.self) {
         try TokenizerFile($0, file: path("tokenizer.json")).makeTokenizer(configuration)
       }
+    } else if let bytes = files["vocab.txt"] {
+      self = try bytes.withMemoryRebound(to: UInt8.self) {
+        try LegacyFiles.bert(vocabulary: $0, configuration, file: path("vocab.txt"))
+      }
+    } else if let vocabulary = files["vocab.json"], let merges = files["merges.txt"] {
+      self = try vocabulary.withMemoryRebound(to: UInt8.self) { vocabulary in
+        try merges.withMemoryRebound(to: UInt8.self) { merges in
+          try LegacyFiles.clip(
+            LegacyFiles.read(vocabulary, file: path("vocab.json")),
+            LegacyFiles.readMerges(merges, file: path("merges.txt")), configuration,
+            file: path("vocab.json"))
+        }
+      }
     } else {
       throw TokenizerError.invalid(
         file: folder, member: "tokenizer",

@@ -44,11 +44,14 @@ enum GoldenLines {
     return contents
   }
 
-  /// All lines, in order.
-  static let lines: [[UInt8]] = {
+  /// The committed lines, in order.
+  static let committed = lines(in: folder)
+
+  /// The lines that the goldens of a folder are about, in order.
+  static func lines(in folder: String) -> [[UInt8]] {
     let bytes = read(folder + "/lines.txt") ?? []
     return bytes.split(separator: 0x0A, omittingEmptySubsequences: false).dropLast().map(content)
-  }()
+  }
 
   private static func content(_ line: ArraySlice<UInt8>) -> [UInt8] {
     guard line.starts(with: #"\*"#.utf8), let colon = line.firstIndex(of: UInt8(ascii: ":")) else {
