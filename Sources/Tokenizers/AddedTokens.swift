@@ -92,6 +92,7 @@ struct AddedTokens: Sendable {
     guard let vocabulary else { return [(0..<text.count, nil)] }
     var parts: [Part] = []
     var done = 0
+    var spaceEnd = 0
     var position = 0
     while position < text.count {
       let rest = UnsafeBufferPointer(rebasing: text[position...])
@@ -103,10 +104,15 @@ struct AddedTokens: Sendable {
       position = range.upperBound
       if token.isSingleWord, touchesWord(range, in: text) { continue }
       if token.stripsLeft {
-        range = max(spaceStart(before: range.lowerBound, in: text), done)..<range.upperBound
+        let start = spaceStart(before: range.lowerBound, downTo: done, in: text)
+        range = max(start, done)..<max(range.upperBound, done)
       }
       if token.stripsRight {
-        range = range.lowerBound..<spaceEnd(after: range.upperBound, in: text)
+        // A token of spaces may be found again among the spaces it took before.
+        if spaceEnd < range.upperBound {
+          spaceEnd = self.spaceEnd(after: range.upperBound, in: text)
+        }
+        range = range.lowerBound..<spaceEnd
       }
       if done < range.lowerBound { parts.append((done..<range.lowerBound, nil)) }
       parts.append((range, found.id))
@@ -126,9 +132,11 @@ struct AddedTokens: Sendable {
     return UnicodeRules.isWord(UTF8Text.next(in: text, at: &index))
   }
 
-  private func spaceStart(before end: Int, in text: UnsafeBufferPointer<UInt8>) -> Int {
+  private func spaceStart(
+    before end: Int, downTo limit: Int, in text: UnsafeBufferPointer<UInt8>
+  ) -> Int {
     var start = end
-    while start > 0 {
+    while start > limit {
       let previous = self.start(ofScalarBefore: start, in: text)
       var index = previous
       guard UnicodeRules.isWhitespace(UTF8Text.next(in: text, at: &index)) else { break }

@@ -119,10 +119,31 @@ struct JSONNode {
     return scalar.value
   }
 
+  /// Steps of one kind that a file may ask for; each runs over the whole text.
+  static let componentLimit = 64
+
   /// This component and, where it is a `Sequence`, those inside it, in order.
   func components(listedIn list: String) throws -> [JSONNode] {
     guard !isNull else { return [] }
     guard try self["type"].string() == "Sequence" else { return [self] }
-    return try self[list].elements().flatMap { try $0.components(listedIn: list) }
+    let components = try self[list].elements().flatMap { try $0.components(listedIn: list) }
+    guard components.count <= Self.componentLimit else {
+      throw TokenizerError.tooLarge(
+        file: file, what: "steps of \(path)", limit: Self.componentLimit, found: components.count)
+    }
+    return components
+  }
+
+  /// Checks how much longer a text may become in all, given the factors of its steps.
+  func checkGrowth(_ factors: [Int], limit: Int) throws {
+    var growth = 1
+    for factor in factors {
+      // No overflow: both are at most about the limit.
+      growth *= min(max(1, factor), limit + 1)
+      guard growth <= limit else {
+        throw TokenizerError.tooLarge(
+          file: file, what: "growth of a text by \(path)", limit: limit, found: growth)
+      }
+    }
   }
 }

@@ -76,7 +76,9 @@ enum LegacyFiles {
       model: .bytePairs(model), steps: steps, configuration: configuration, file: file)
   }
 
-  private static func id(of token: String, in vocabulary: Vocabulary, file: String) throws -> Int32 {
+  private static func id(
+    of token: String, in vocabulary: Vocabulary, file: String
+  ) throws -> Int32 {
     guard let id = vocabulary.id(of: token) else {
       throw TokenizerError.invalid(
         file: file, member: "vocabulary", expected: "a piece '\(token)'", found: "none")

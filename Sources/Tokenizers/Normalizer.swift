@@ -14,7 +14,22 @@ enum Normalizer: Sendable {
 
   /// The normalizers that `normalizer` of a tokenizer.json asks for, in order.
   static func parse(_ node: JSONNode) throws -> [Normalizer] {
-    try node.components(listedIn: "normalizers").map(Normalizer.init)
+    let normalizers = try node.components(listedIn: "normalizers").map(Normalizer.init)
+    try node.checkGrowth(normalizers.map(\.growth), limit: 1 << 14)
+    return normalizers
+  }
+
+  /// At most how many times longer a text becomes, in bytes. Steps that double the text make an
+  /// endless one of it if there are enough of them.
+  private var growth: Int {
+    switch self {
+    case .machineTranslation, .stripAccents, .strip: 1
+    case .form(let form): form == .nfc || form == .nfd ? 4 : 12
+    case .lowercase, .byteLevel: 2
+    case .replace(_, let content), .prepend(let content): content.count
+    case .precompiled(let map): map.longestReplacement
+    case .bert: 8
+    }
   }
 
   private init(_ node: JSONNode) throws {

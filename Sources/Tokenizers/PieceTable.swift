@@ -11,6 +11,9 @@ struct PieceTable: Sendable {
   /// Pieces, and bytes in all of them, that are accepted.
   static let countLimit = 1 << 24
   static let byteLimit = 1 << 30
+  /// Bytes of a piece that may be looked for as part of a longer text: at each place in a text the
+  /// search may go this far.
+  static let searchedByteLimit = 2048
 
   private var text: [UInt8] = []
   private var ends: [UInt32] = []
@@ -58,6 +61,11 @@ struct PieceTable: Sendable {
       var start = 0
       for number in ends.indices {
         let end = Int(ends[number])
+        guard !wantsBeginnings || end - start <= Self.searchedByteLimit else {
+          throw TokenizerError.tooLarge(
+            file: file, what: "bytes of a piece", limit: Self.searchedByteLimit,
+            found: end - start)
+        }
         var hash = PieceHash()
         for index in start..<end {
           hash.extend(by: text[index])

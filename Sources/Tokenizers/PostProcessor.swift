@@ -1,5 +1,8 @@
 /// The special ids around the ids of a text. Type ids and pairs of texts are not made here.
 struct PostProcessor: Sendable {
+  /// Ids around a text that are accepted, in all and at each step of making them.
+  private static let countLimit = 1024
+
   private(set) var prefix: [Int32] = []
   private(set) var suffix: [Int32] = []
 
@@ -17,6 +20,15 @@ struct PostProcessor: Sendable {
       let part = try Self.parse(component)
       prefix = part.prefix + prefix
       suffix += part.suffix
+      try checkCount(node)
+    }
+  }
+
+  private func checkCount(_ node: JSONNode) throws {
+    let count = prefix.count + suffix.count
+    guard count <= Self.countLimit else {
+      throw TokenizerError.tooLarge(
+        file: node.file, what: "special ids of \(node.path)", limit: Self.countLimit, found: count)
     }
   }
 
@@ -55,6 +67,7 @@ struct PostProcessor: Sendable {
       let name = try piece["SpecialToken"]["id"].string()
       let ids = try node["special_tokens"][name]["ids"].elements().map { Int32(try $0.count()) }
       if seesText { result.suffix += ids } else { result.prefix += ids }
+      try result.checkCount(node)
     }
     guard seesText else { throw node["single"].invalid("the text once", found: "no text") }
     return result

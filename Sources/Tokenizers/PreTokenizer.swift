@@ -12,7 +12,16 @@ enum PreTokenizer: Sendable {
 
   /// The pre-tokenizers that `pre_tokenizer` of a tokenizer.json asks for, in order.
   static func parse(_ node: JSONNode) throws -> [PreTokenizer] {
-    try node.components(listedIn: "pretokenizers").map(PreTokenizer.init)
+    let preTokenizers = try node.components(listedIn: "pretokenizers").map(PreTokenizer.init)
+    try node.checkGrowth(
+      preTokenizers.map { preTokenizer in
+        switch preTokenizer {
+        case .byteLevel(let addsPrefixSpace, _): addsPrefixSpace ? 4 : 2
+        case .metaspace: 8
+        default: 1
+        }
+      }, limit: 64)
+    return preTokenizers
   }
 
   private init(_ node: JSONNode) throws {

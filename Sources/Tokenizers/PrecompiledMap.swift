@@ -10,6 +10,8 @@
 struct PrecompiledMap: Sendable {
   private let units: [UInt32]
   private let replacements: [UInt8]
+  /// Bytes of the longest one.
+  let longestReplacement: Int
 
   init(base64 text: String, file: String) throws {
     let member = "precompiled_charsmap"
@@ -33,6 +35,8 @@ struct PrecompiledMap: Sendable {
     }
     units = (0..<count).map { word(4 + $0 * 4) }
     replacements = Array(bytes[(4 + count * 4)...])
+    longestReplacement =
+      replacements.split(separator: 0, omittingEmptySubsequences: true).map(\.count).max() ?? 0
     let isText = replacements.withUnsafeBufferPointer { replacements in
       var index = 0
       while index < replacements.count {

@@ -1,9 +1,9 @@
 /// A text cut into pieces on its way to the model. Cutting moves borders only; rewriting makes new
-/// bytes. Pieces are never empty.
+/// bytes. Pieces are never empty, but for added tokens, whose text does not matter any more.
 struct SplitText {
   struct Piece {
     var range: Range<Int>
-    /// The id of an added token, which is neither cut nor rewritten any more.
+    /// The id of an added token.
     var tokenID: Int32?
     /// Bytes at its start that stem from the first character of the input.
     var startLength = 0
@@ -17,12 +17,16 @@ struct SplitText {
   private(set) var pieces: [Piece] = []
 
   /// Adds text at the end as one piece, if there is any.
-  mutating func append(_ text: some Collection<UInt8>, tokenID: Int32?, startLength: Int) {
+  mutating func append(_ text: some Collection<UInt8>, startLength: Int) {
     guard !text.isEmpty else { return }
     let start = bytes.count
     bytes.append(contentsOf: text)
-    pieces.append(
-      Piece(range: start..<bytes.count, tokenID: tokenID, startLength: startLength))
+    pieces.append(Piece(range: start..<bytes.count, startLength: startLength))
+  }
+
+  /// Adds an added token at the end.
+  mutating func append(tokenID: Int32) {
+    pieces.append(Piece(range: bytes.count..<bytes.count, tokenID: tokenID))
   }
 
   /// What to do with the matches at which a text is cut; the names are those of the files.
@@ -138,14 +142,11 @@ struct SplitText {
     bytes.withUnsafeBufferPointer { bytes in
       for var piece in pieces {
         let start = result.count
-        let text = UnsafeBufferPointer(rebasing: bytes[piece.range])
         if piece.tokenID == nil {
-          transform(text, piece, &result)
-        } else {
-          result.append(contentsOf: text)
+          transform(UnsafeBufferPointer(rebasing: bytes[piece.range]), piece, &result)
         }
         piece.range = start..<result.count
-        if !piece.range.isEmpty { moved.append(piece) }
+        moved.append(piece)
       }
     }
     bytes = result

@@ -125,8 +125,8 @@ package struct Tokenizer: Sendable {
     var split = SplitText()
     for part in addedTokens.cutVerbatim(text) {
       let isStart = part.range.lowerBound == 0
-      guard part.id == nil else {
-        split.append(text[part.range], tokenID: part.id, startLength: 0)
+      if let id = part.id {
+        split.append(tokenID: id)
         continue
       }
       var normalized = NormalizedText(Array(text[part.range]))
@@ -134,9 +134,12 @@ package struct Tokenizer: Sendable {
       let startLength = isStart ? normalized.startLength : 0
       normalized.bytes.withUnsafeBufferPointer { bytes in
         for inner in addedTokens.cutNormalized(bytes) {
-          split.append(
-            bytes[inner.range], tokenID: inner.id,
-            startLength: max(0, startLength - inner.range.lowerBound))
+          if let id = inner.id {
+            split.append(tokenID: id)
+          } else {
+            split.append(
+              bytes[inner.range], startLength: max(0, startLength - inner.range.lowerBound))
+          }
         }
       }
     }

@@ -124,6 +124,16 @@ struct ModelReader {
       maximumCharacters: try node["max_input_chars_per_word"].count(), file: node.file)
   }
 
+  /// A short text that every character may get.
+  private func mark(_ node: JSONNode) throws -> [UInt8] {
+    let mark = Array((try node.stringIfAny() ?? "").utf8)
+    guard mark.count <= 64 else {
+      throw TokenizerError.tooLarge(
+        file: node.file, what: "bytes of \(node.path)", limit: 64, found: mark.count)
+    }
+    return mark
+  }
+
   private func makeBytePairs(_ node: JSONNode) throws -> BytePairs {
     guard var vocabulary, let merges else {
       throw node["vocab"].invalid("an object of pieces, and merges", found: "none")
@@ -135,8 +145,8 @@ struct ModelReader {
     try vocabulary.index(file: node.file, beginnings: false)
     let options = BytePairs.Options(
       unknownToken: try node["unk_token"].stringIfAny(),
-      continuationMark: Array((try node["continuing_subword_prefix"].stringIfAny() ?? "").utf8),
-      endOfWordMark: Array((try node["end_of_word_suffix"].stringIfAny() ?? "").utf8),
+      continuationMark: try mark(node["continuing_subword_prefix"]),
+      endOfWordMark: try mark(node["end_of_word_suffix"]),
       fusesUnknown: try node["fuse_unk"].bool(or: false),
       usesByteFallback: try node["byte_fallback"].bool(or: false),
       ignoresMerges: try node["ignore_merges"].bool(or: false))

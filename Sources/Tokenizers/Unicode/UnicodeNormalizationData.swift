@@ -1,6 +1,6 @@
 // Made by Tests/TokenizerTests/Goldens/make_unicode_tables.py with tokenizers 0.23.3.
 
-/// Decompositions as the reference library has them, packed; see `PackedNumbers`.
+/// Decompositions of the reference library, packed; see `PackedNumbers`.
 enum UnicodeNormalizationData {
 
   /// Full canonical decompositions, Hangul left out.

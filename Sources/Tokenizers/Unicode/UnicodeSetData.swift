@@ -1,6 +1,6 @@
 // Made by Tests/TokenizerTests/Goldens/make_unicode_tables.py with tokenizers 0.23.3.
 
-/// Sets of code points as the reference library sees them, packed; see `PackedNumbers`.
+/// Code points as the reference library sees them, packed; see `PackedNumbers`.
 enum UnicodeSetData {
 
   /// `\\p{L}` of its regular expressions.

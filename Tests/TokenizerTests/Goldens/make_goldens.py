@@ -1,14 +1,14 @@
-"""Writes what the reference library (`tokenizers`) makes of the lines, for the tests to compare with.
+"""Writes what the reference library (`tokenizers`) makes of the lines, for the tests to compare.
 
 Usage:
   python make_goldens.py                    the committed lines.txt and every committed golden
-  python make_goldens.py FOLDER OUTPUT      the same for a tokenizer folder that is not committed; name
-                                            OUTPUT in PIPIT_TOKENIZER_GOLDENS and run the tests
+  python make_goldens.py FOLDER OUTPUT      the same for a tokenizer folder that is not committed;
+                                            name OUTPUT in PIPIT_TOKENIZER_GOLDENS and run the tests
 
-A golden is a text file. Its first line is the tokenizer's folder, relative to the file (or absolute).
-Then comes a row for each line: a hash of its ids, and for the first lines the ids themselves. What is
-asked of the library changes with the row's number; see `ask`. Ran with tokenizers 0.23.3 and, for
-folders without tokenizer.json, transformers 5.23.0.
+A golden is a text file. Its first line is the tokenizer's folder, relative to the file or absolute.
+Then comes a row for each line: a hash of its ids, and for the first lines the ids themselves. What
+is asked of the library changes with the row's number; see `ask`. Ran with tokenizers 0.23.3 and,
+for folders without tokenizer.json, transformers 5.23.0.
 """
 
 import os
@@ -47,7 +47,9 @@ def write_golden(tokenizer, folder, lines, path):
         for row, line in enumerate(lines):
             text = golden_lines.content(line).decode("utf-8", errors="replace")
             ids = ask(tokenizer, row, text)
-            columns = [digest(ids)] + (["%d" % value for value in ids] if row < ROWS_WITH_IDS else [])
+            columns = [digest(ids)] + (
+                ["%d" % value for value in ids] if row < ROWS_WITH_IDS else []
+            )
             file.write(" ".join(columns) + "\n")
 
 
@@ -58,7 +60,9 @@ def write_committed(lines):
         if not os.listdir(folder):
             # A trainer's ties may fall differently in another version: what is there stays.
             make_tokenizers.MAKERS[name](folder)
-        write_golden(make_tokenizers.load(folder), name, lines, os.path.join(HERE, name + ".golden"))
+        write_golden(
+            make_tokenizers.load(folder), name, lines, os.path.join(HERE, name + ".golden")
+        )
     bundle = "../../../Models/Default/text_encoder"
     if os.path.exists(os.path.join(HERE, bundle)):
         tokenizer = make_tokenizers.load(os.path.join(HERE, bundle))
@@ -72,7 +76,9 @@ def main(arguments):
         os.makedirs(output, exist_ok=True)
         golden_lines.write(os.path.join(output, "lines.txt"), lines)
         name = os.path.basename(os.path.abspath(folder)) + ".golden"
-        write_golden(make_tokenizers.load(folder), os.path.abspath(folder), lines, os.path.join(output, name))
+        write_golden(
+            make_tokenizers.load(folder), os.path.abspath(folder), lines, os.path.join(output, name)
+        )
         return
     golden_lines.write(os.path.join(HERE, "lines.txt"), lines)
     write_committed(lines)

@@ -5,8 +5,16 @@ import json
 import os
 import random
 
-from tokenizers import (AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers,
-                        processors, trainers)
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 import golden_lines
 
@@ -15,7 +23,9 @@ CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 def corpus():
     rng = random.Random(7)
-    lines = [golden_lines.english(rng) for _ in range(3000)] + [golden_lines.chinese(rng) for _ in range(1500)]
+    lines = [golden_lines.english(rng) for _ in range(3000)] + [
+        golden_lines.chinese(rng) for _ in range(1500)
+    ]
     return lines + golden_lines.OTHER * 2 + golden_lines.EMOJI
 
 
@@ -41,8 +51,14 @@ def trained_word_piece(lowercase):
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return train(tokenizer, trainers.WordPieceTrainer(
-        vocab_size=1500, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    return train(
+        tokenizer,
+        trainers.WordPieceTrainer(
+            vocab_size=1500,
+            special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+            show_progress=False,
+        ),
+    )
 
 
 def bert(folder):
@@ -57,20 +73,38 @@ def bert_without_json(folder):
     with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8", newline="\n") as file:
         for piece in sorted(vocabulary, key=vocabulary.get):
             file.write(piece + "\n")
-    write_json(folder, "tokenizer_config.json", {
-        "tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 512})
+    write_json(
+        folder,
+        "tokenizer_config.json",
+        {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 512},
+    )
 
 
 def trained_clip():
-    tokenizer = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    tokenizer = Tokenizer(
+        models.BPE(
+            unk_token="<|endoftext|>", end_of_word_suffix="</w>", continuing_subword_prefix=""
+        )
+    )
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(CLIP_PATTERN), behavior="removed", invert=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    train(tokenizer, trainers.BpeTrainer(
-        vocab_size=1400, end_of_word_suffix="</w>", initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<|startoftext|>", "<|endoftext|>"], show_progress=False))
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(CLIP_PATTERN), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    train(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=1400,
+            end_of_word_suffix="</w>",
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=["<|startoftext|>", "<|endoftext|>"],
+            show_progress=False,
+        ),
+    )
     return tokenizer
 
 
@@ -90,7 +124,8 @@ def clip(folder):
 
     tokenizer = trained_clip()
     tokenizer.post_processor = processors.RobertaProcessing(
-        ("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False, add_prefix_space=False)
+        ("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False, add_prefix_space=False
+    )
     save(tokenizer, folder, edit)
 
 
@@ -101,35 +136,70 @@ def clip_without_json(folder):
         file.write("#version: 0.2\n")
         for pair in model["merges"]:
             file.write(" ".join(pair) + "\n")
-    write_json(folder, "tokenizer_config.json", {
-        "tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "pad_token": "<|endoftext|>",
-        "bos_token": {"__type": "AddedToken", "content": "<|startoftext|>", "lstrip": False, "normalized": True,
-                      "rstrip": False, "single_word": False},
-        "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"})
+    write_json(
+        folder,
+        "tokenizer_config.json",
+        {
+            "tokenizer_class": "CLIPTokenizer",
+            "model_max_length": 77,
+            "pad_token": "<|endoftext|>",
+            "bos_token": {
+                "__type": "AddedToken",
+                "content": "<|startoftext|>",
+                "lstrip": False,
+                "normalized": True,
+                "rstrip": False,
+                "single_word": False,
+            },
+            "eos_token": "<|endoftext|>",
+            "unk_token": "<|endoftext|>",
+        },
+    )
 
 
 def roberta(folder):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    train(tokenizer, trainers.BpeTrainer(
-        vocab_size=1400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
-    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    train(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=1400,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+            show_progress=False,
+        ),
+    )
+    tokenizer.add_special_tokens(
+        [AddedToken("<mask>", lstrip=True, special=True, normalized=False)]
+    )
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     save(tokenizer, folder)
 
 
 def unigram(folder):
-    """Byte fallback, Metaspace that marks the first word only, and normalizers that remove the start."""
+    """Byte fallback, Metaspace that marks the first word, normalizers that remove the start."""
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "),
-        normalizers.Strip(left=True, right=True)])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Nmt(),
+            normalizers.NFKC(),
+            normalizers.Replace(Regex(" {2,}"), " "),
+            normalizers.Strip(left=True, right=True),
+        ]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    train(tokenizer, trainers.UnigramTrainer(
-        vocab_size=900, unk_token="<unk>", special_tokens=["<pad>", "<unk>", "</s>"], show_progress=False))
+    train(
+        tokenizer,
+        trainers.UnigramTrainer(
+            vocab_size=900,
+            unk_token="<unk>",
+            special_tokens=["<pad>", "<unk>", "</s>"],
+            show_progress=False,
+        ),
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)])
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)]
+    )
 
     def edit(data):
         data["model"]["vocab"] += [["<0x%02X>" % byte, -20.0] for byte in range(256)]
@@ -141,18 +211,42 @@ def unigram(folder):
 def odd_pairs(folder):
     """Byte pairs over characters: unknown ones, fused; some bytes spelled out; odd added tokens."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Prepend("▁"),
-        normalizers.Replace(" ", "▁")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split("-", "merged_with_previous"), pre_tokenizers.Split(Regex(" {2,}"), "merged_with_next"),
-        pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Punctuation("contiguous")])
-    train(tokenizer, trainers.BpeTrainer(
-        vocab_size=700, limit_alphabet=90, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
-    tokenizer.add_tokens([
-        AddedToken("yesterday", single_word=True), AddedToken("New York", lstrip=True, rstrip=True, normalized=True),
-        AddedToken("##", rstrip=True, normalized=False), AddedToken("猫", single_word=True, normalized=False),
-        AddedToken("▁the", normalized=False), AddedToken("café", normalized=True)])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            normalizers.Prepend("▁"),
+            normalizers.Replace(" ", "▁"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split("-", "merged_with_previous"),
+            pre_tokenizers.Split(Regex(" {2,}"), "merged_with_next"),
+            pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Punctuation("contiguous"),
+        ]
+    )
+    train(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=700,
+            limit_alphabet=90,
+            special_tokens=["<unk>", "<s>", "</s>"],
+            show_progress=False,
+        ),
+    )
+    tokenizer.add_tokens(
+        [
+            AddedToken("yesterday", single_word=True),
+            AddedToken("New York", lstrip=True, rstrip=True, normalized=True),
+            AddedToken("##", rstrip=True, normalized=False),
+            AddedToken("猫", single_word=True, normalized=False),
+            AddedToken("▁the", normalized=False),
+            AddedToken("café", normalized=True),
+        ]
+    )
 
     def edit(data):
         vocabulary = data["model"]["vocab"]
@@ -170,24 +264,62 @@ def odd_pairs(folder):
 def odd_words(folder):
     """WordPiece with the pre-tokenizers that no published family above uses."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12))
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.NFD(), normalizers.Strip(left=False, right=True), normalizers.Replace("’", "'")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.CharDelimiterSplit(","), pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.Split("e", "contiguous"), pre_tokenizers.Punctuation("merged_with_next")])
-    train(tokenizer, trainers.WordPieceTrainer(
-        vocab_size=700, limit_alphabet=200, special_tokens=["[UNK]", "[PAD]"], show_progress=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFD(),
+            normalizers.Strip(left=False, right=True),
+            normalizers.Replace("’", "'"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.CharDelimiterSplit(","),
+            pre_tokenizers.Whitespace(),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split("e", "contiguous"),
+            pre_tokenizers.Punctuation("merged_with_next"),
+        ]
+    )
+    train(
+        tokenizer,
+        trainers.WordPieceTrainer(
+            vocab_size=700,
+            limit_alphabet=200,
+            special_tokens=["[UNK]", "[PAD]"],
+            show_progress=False,
+        ),
+    )
     tokenizer.add_special_tokens(["[CLS]", "[SEP]", "[MASK]"])
-    tokenizer.post_processor = processors.Sequence([
-        processors.ByteLevel(trim_offsets=True), processors.TemplateProcessing(
-            single="[CLS] [MASK] $0 [SEP]", pair="[CLS] $A [SEP] $B [SEP]",
-            special_tokens=[("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]")),
-                            ("[MASK]", tokenizer.token_to_id("[MASK]"))])])
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=True),
+            processors.TemplateProcessing(
+                single="[CLS] [MASK] $0 [SEP]",
+                pair="[CLS] $A [SEP] $B [SEP]",
+                special_tokens=[
+                    ("[CLS]", tokenizer.token_to_id("[CLS]")),
+                    ("[SEP]", tokenizer.token_to_id("[SEP]")),
+                    ("[MASK]", tokenizer.token_to_id("[MASK]")),
+                ],
+            ),
+        ]
+    )
     save(tokenizer, folder)
 
 
-MAKERS = {maker.__name__: maker for maker in (
-    bert, bert_without_json, clip, clip_without_json, roberta, unigram, odd_pairs, odd_words)}
+MAKERS = {
+    maker.__name__: maker
+    for maker in (
+        bert,
+        bert_without_json,
+        clip,
+        clip_without_json,
+        roberta,
+        unigram,
+        odd_pairs,
+        odd_words,
+    )
+}
 
 
 def load(folder):
@@ -196,5 +328,10 @@ def load(folder):
     if os.path.exists(path):
         return Tokenizer.from_file(path)
     from transformers import BertTokenizerFast, CLIPTokenizerFast
-    kind = BertTokenizerFast if os.path.exists(os.path.join(folder, "vocab.txt")) else CLIPTokenizerFast
+
+    kind = (
+        BertTokenizerFast
+        if os.path.exists(os.path.join(folder, "vocab.txt"))
+        else CLIPTokenizerFast
+    )
     return kind.from_pretrained(folder).backend_tokenizer

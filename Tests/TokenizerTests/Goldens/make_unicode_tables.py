@@ -72,13 +72,17 @@ def code_classes(class_of):
 
 def mappings(pairs):
     """(code point, scalars) pairs in order. Each entry: gap, then 2 * count, then the scalars; or,
-    for a run of code points that map to one scalar each in step: gap, 2 * length + 1, first scalar."""
+    for a run of code points that map to one scalar each in step: gap, 2 * length + 1, first scalar.
+    """
     text, end, index = "", 0, 0
     while index < len(pairs):
         code, target = pairs[index]
         length = 1
-        while (len(target) == 1 and index + length < len(pairs)
-               and pairs[index + length] == (code + length, [target[0] + length])):
+        while (
+            len(target) == 1
+            and index + length < len(pairs)
+            and pairs[index + length] == (code + length, [target[0] + length])
+        ):
             length += 1
         text += number(code - end)
         if length > 1:
@@ -94,16 +98,17 @@ def swift(summary, entries):
     """A Swift file of string constants, at most 100 columns wide."""
     lines = [
         "// Made by Tests/TokenizerTests/Goldens/make_unicode_tables.py with tokenizers "
-        + tokenizers.__version__ + ".",
+        + tokenizers.__version__
+        + ".",
         "",
         summary,
     ]
     for name, comment, text in entries:
-        lines += ["", "  /// " + comment, "  static let %s: StaticString = \"\"\"" % name]
+        lines += ["", "  /// " + comment, '  static let %s: StaticString = """' % name]
         width = 94
-        chunks = [text[i:i + width] for i in range(0, len(text), width)]
+        chunks = [text[i : i + width] for i in range(0, len(text), width)]
         lines += ["    " + chunk + ("\\" if chunk is not chunks[-1] else "") for chunk in chunks]
-        lines += ["    \"\"\""]
+        lines += ['    """']
     return "\n".join(lines + ["}", ""])
 
 
@@ -126,21 +131,44 @@ def sets():
         ("numbers", "`\\\\p{N}` of its regular expressions.", code_set(lambda c: numeral(c, 3))),
         ("numerics", "What `Digits` splits at.", code_set(lambda c: numeric(c, 3))),
         ("words", "`\\\\w` of its regular expressions.", code_set(lambda c: word(c, 1))),
-        ("punctuation", "What `BertPreTokenizer` and `Punctuation` split at.",
-         code_set(lambda c: punctuation(c, 3))),
-        ("controls", "What the cleaning of `BertNormalizer` removes.",
-         code_set(lambda c: clean.normalize_str(c) == "")),
-        ("nonspacingMarks", "What the accent stripping of `BertNormalizer` removes.",
-         code_set(lambda c: strip.normalize_str(c) == "")),
-        ("combiningMarks", "What `StripAccents` removes.",
-         code_set(lambda c: marks.normalize_str(c) == "")),
+        (
+            "punctuation",
+            "What `BertPreTokenizer` and `Punctuation` split at.",
+            code_set(lambda c: punctuation(c, 3)),
+        ),
+        (
+            "controls",
+            "What the cleaning of `BertNormalizer` removes.",
+            code_set(lambda c: clean.normalize_str(c) == ""),
+        ),
+        (
+            "nonspacingMarks",
+            "What the accent stripping of `BertNormalizer` removes.",
+            code_set(lambda c: strip.normalize_str(c) == ""),
+        ),
+        (
+            "combiningMarks",
+            "What `StripAccents` removes.",
+            code_set(lambda c: marks.normalize_str(c) == ""),
+        ),
     ]
 
 
 def grapheme_classes():
     """The order of the classes is that of `GraphemeClass`."""
-    names = ["CR", "LF", "Control", "Extend", "ZWJ", "Regional_Indicator", "Prepend", "SpacingMark",
-             "L", "V", "T"]
+    names = [
+        "CR",
+        "LF",
+        "Control",
+        "Extend",
+        "ZWJ",
+        "Regional_Indicator",
+        "Prepend",
+        "SpacingMark",
+        "L",
+        "V",
+        "T",
+    ]
     patterns = [regex.compile(r"\p{GCB=%s}" % name) for name in names]
     pictographic = regex.compile(r"\p{Extended_Pictographic}")
     consonant = regex.compile(r"\p{InCB=Consonant}")
@@ -193,10 +221,16 @@ def normalization():
     excluded = set(composed)
     return [
         ("canonical", "Full canonical decompositions, Hangul left out.", mappings(canonical)),
-        ("compatible", "Full compatibility decompositions where they differ from those.",
-         mappings(compatible)),
-        ("excluded", "Code points with a decomposition that are never composed.",
-         code_set(lambda c: ord(c) in excluded)),
+        (
+            "compatible",
+            "Full compatibility decompositions where they differ from those.",
+            mappings(compatible),
+        ),
+        (
+            "excluded",
+            "Code points with a decomposition that are never composed.",
+            code_set(lambda c: ord(c) in excluded),
+        ),
         ("combiningClasses", "Canonical combining classes.", code_classes(combining_class)),
     ]
 
@@ -210,19 +244,29 @@ def lowercase():
 def main(root):
     folder = root + "/Sources/Tokenizers/Unicode/"
     with open(folder + "UnicodeSetData.swift", "w", encoding="utf-8") as file:
-        file.write(swift(
-            "/// Sets of code points as the reference library sees them, packed; see `PackedNumbers`.\n"
-            "enum UnicodeSetData {",
-            sets() + [
-                ("graphemeClasses", "Classes for grapheme clusters; see `GraphemeClass`.",
-                 grapheme_classes()),
-                ("lowercase", "Lower-case mappings.", lowercase()),
-            ]))
+        file.write(
+            swift(
+                "/// Code points as the reference library sees them, packed; see `PackedNumbers`.\n"
+                "enum UnicodeSetData {",
+                sets()
+                + [
+                    (
+                        "graphemeClasses",
+                        "Classes for grapheme clusters; see `GraphemeClass`.",
+                        grapheme_classes(),
+                    ),
+                    ("lowercase", "Lower-case mappings.", lowercase()),
+                ],
+            )
+        )
     with open(folder + "UnicodeNormalizationData.swift", "w", encoding="utf-8") as file:
-        file.write(swift(
-            "/// Decompositions as the reference library has them, packed; see `PackedNumbers`.\n"
-            "enum UnicodeNormalizationData {",
-            normalization()))
+        file.write(
+            swift(
+                "/// Decompositions of the reference library, packed; see `PackedNumbers`.\n"
+                "enum UnicodeNormalizationData {",
+                normalization(),
+            )
+        )
 
 
 if __name__ == "__main__":
