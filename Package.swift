@@ -53,11 +53,12 @@ let package = Package(
     module(
       "Pipelines", in: "Sources/Pipelines",
       needs: ["Models", "Formats", "Tokenizers", "Runtime", "Kernels", "Graph", "Tensors"]),
-    module("Engine", in: "Sources/Engine", needs: ["Pipelines"]),
+    module("Engine", in: "Sources/Engine", needs: ["Pipelines", "Formats"]),
     .executableTarget(
       name: "pipit",
       dependencies: [
-        "PipitEngine",
+        "PipitEngine", "PipitPipelines", "PipitModels", "PipitFormats", "PipitRuntime",
+        "PipitKernels", "PipitGraph", "PipitTensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/pipit", swiftSettings: settings),

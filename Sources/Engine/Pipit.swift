@@ -1,0 +1,112 @@
+import PipitFormats
+import PipitPipelines
+
+/// The engine as other programs use it: pictures from sentences, and the mood of either.
+///
+///     let pipit = try Pipit()
+///     let picture = try pipit.generate("a smiling cat")[0]
+///     try picture.writePNG(to: "cat.png")
+///     print(try pipit.sentiment(of: "what a lovely day").score)
+///
+/// Not for several threads at once: one call uses all the threads that it was made with.
+public final class Pipit {
+  private let machine: Machine
+  private let folder: ModelFolder
+  private var encoder: TextEncoder?
+  private var textSentiment: TextSentiment?
+  private var imageSentiment: ImageSentiment?
+
+  /// The threads that computations are split over.
+  public var threadCount: Int { machine.pool.threadCount }
+  /// The instruction-set level in use, e.g. "avx2".
+  public var isa: String { machine.kernels.name }
+  /// The folder of the model.
+  public var modelPath: String { folder.path }
+
+  /// Opens a model; weights are read when they are first needed.
+  ///
+  /// - Parameters:
+  ///   - model: A folder, or a name looked for where models lie; the default bundle if left out.
+  ///   - threads: How many threads to use; one for each processor if left out.
+  public init(model: String = "Default", threads: Int? = nil) throws {
+    machine = try Machine(threadCount: threads)
+    folder = try ModelFolder(path: BundleLocation.find(model))
+  }
+
+  // MARK: Pictures
+
+  /// Draws pictures of a prompt. The same request gives the same pixels on every run and thread count.
+  public func generate(
+    _ request: GenerationRequest, progress: (GenerationProgress) -> Void = { _ in }
+  ) throws -> [GeneratedPicture] {
+    var inner = TextToImageRequest()
+    inner.prompt = request.prompt
+    inner.negativePrompt = request.negativePrompt
+    inner.seed = request.seed
+    inner.count = request.count
+    inner.steps = try request.steps ?? defaultSteps()
+    inner.guidance = try request.guidance ?? defaultGuidance()
+    inner.moodPrompt = request.mood?.words
+    let pictures = try TextToImage(folder, machine: machine).generate(inner, encoder: encoder) {
+      progress(GenerationProgress($0))
+    }
+    return pictures.map { GeneratedPicture(picture: $0) }
+  }
+
+  /// The number of steps that the model was tuned for.
+  public func defaultSteps() throws -> Int {
+    try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
+  }
+
+  /// The guidance that the model was tuned for.
+  public func defaultGuidance() throws -> Float {
+    Float(try folder.configuration.number("default_guidance", fallback: 2.5))
+  }
+
+  // MARK: Moods
+
+  /// The mood of a text.
+  public func sentiment(of text: String) throws -> Sentiment { try sentiments(of: [text])[0] }
+
+  /// The moods of texts, in order; faster together than one by one.
+  public func sentiments(of texts: [String]) throws -> [Sentiment] {
+    let pipeline = try textSentiment ?? TextSentiment(
+      encoder: try loadedEncoder(), head: try folder.component("text_sentiment"), machine: machine)
+    textSentiment = pipeline
+    return try pipeline.moods(of: texts).map(Sentiment.init)
+  }
+
+  /// The mood of a PNG file.
+  public func sentiment(ofPictureAt path: String) throws -> Sentiment {
+    try sentiment(of: GeneratedPicture(picture: try PNG.read(path: path)))
+  }
+
+  /// The mood of a picture.
+  public func sentiment(of picture: GeneratedPicture) throws -> Sentiment {
+    let pipeline = try imageSentiment ?? ImageSentiment(
+      try folder.component("image_sentiment"), machine: machine)
+    imageSentiment = pipeline
+    return Sentiment(try pipeline.mood(of: picture.picture))
+  }
+
+  // MARK: Embeddings
+
+  /// The embedding of a text: the mean of its tokens' states, of length 1.
+  public func embedding(of text: String) throws -> [Float] {
+    let encoder = try loadedEncoder()
+    return Array(try encoder.encode([encoder.ids(text, limit: 512)]).embeddings)
+  }
+
+  /// Gives back the memory of the text encoder; it is loaded again when needed.
+  public func releaseTextEncoder() {
+    encoder = nil
+    textSentiment = nil
+  }
+
+  private func loadedEncoder() throws -> TextEncoder {
+    if let encoder { return encoder }
+    let loaded = try TextEncoder(try folder.component("text_encoder"), machine: machine)
+    encoder = loaded
+    return loaded
+  }
+}

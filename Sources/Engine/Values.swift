@@ -1,0 +1,108 @@
+import PipitFormats
+import PipitPipelines
+
+/// What to draw, and how.
+public struct GenerationRequest: Sendable {
+  /// What the picture shows, English or Chinese.
+  public var prompt: String
+  /// What it should not show.
+  public var negativePrompt = ""
+  /// The same seed gives the same picture.
+  public var seed: UInt64 = 0
+  /// How many pictures, each from noise of its own.
+  public var count = 1
+  /// Denoising steps; the model's own number if left out.
+  public var steps: Int?
+  /// How strictly the prompt is followed; the model's own number if left out.
+  public var guidance: Float?
+  /// A mood that pulls the picture, if any.
+  public var mood: PictureMood?
+
+  public init(prompt: String) { self.prompt = prompt }
+}
+
+/// A mood to give a picture.
+public enum PictureMood: String, Sendable, CaseIterable {
+  case positive, neutral, negative
+
+  /// The words whose guidance pulls a picture towards the mood; neutral pulls nowhere.
+  var words: String? {
+    switch self {
+    case .positive: "a happy smiling face, joy, love, celebration"
+    case .neutral: nil
+    case .negative: "a sad crying angry face, misery, danger, death"
+    }
+  }
+}
+
+/// How far a generation has come.
+public struct GenerationProgress: Sendable {
+  /// "encoding", "denoising" or "decoding".
+  public let stage: String
+  /// Units done and in all, within the stage.
+  public let done: Int
+  public let total: Int
+
+  init(_ progress: TextToImage.Progress) {
+    switch progress {
+    case .encoding: (stage, done, total) = ("encoding", 0, 1)
+    case .step(let step, let count): (stage, done, total) = ("denoising", step, count)
+    case .decoding(let picture, let count): (stage, done, total) = ("decoding", picture, count)
+    }
+  }
+}
+
+/// A picture in memory: rows of red, green and blue bytes.
+public struct GeneratedPicture: Hashable, Sendable {
+  let picture: Picture
+
+  public var width: Int { picture.width }
+  public var height: Int { picture.height }
+  /// `height * width * 3` bytes.
+  public var pixels: [UInt8] { picture.pixels }
+
+  init(picture: Picture) { self.picture = picture }
+
+  /// Several pictures of one size side by side, `columns` in a row, on white with a margin between them.
+  public init(grid pictures: [GeneratedPicture], columns: Int, margin: Int = 4) {
+    precondition(!pictures.isEmpty && columns > 0)
+    let (width, height) = (pictures[0].width, pictures[0].height)
+    precondition(pictures.allSatisfy { $0.width == width && $0.height == height })
+    let rows = (pictures.count + columns - 1) / columns
+    let totalWidth = columns * (width + margin) + margin
+    let totalHeight = rows * (height + margin) + margin
+    var pixels = [UInt8](repeating: 255, count: 3 * totalWidth * totalHeight)
+    for (index, picture) in pictures.enumerated() {
+      let left = margin + index % columns * (width + margin)
+      let top = margin + index / columns * (height + margin)
+      for row in 0..<height {
+        let source = 3 * row * width
+        let target = 3 * ((top + row) * totalWidth + left)
+        pixels.replaceSubrange(
+          target..<target + 3 * width, with: picture.pixels[source..<source + 3 * width])
+      }
+    }
+    self.init(picture: Picture(width: totalWidth, height: totalHeight, pixels: pixels))
+  }
+
+  /// Writes a PNG file, whole or not at all, with texts kept in it in this order.
+  public func writePNG(to path: String, texts: [(key: String, value: String)] = []) throws {
+    try PNG.write(picture, texts: texts.map { PNGText(key: $0.key, value: $0.value) }, to: path)
+  }
+}
+
+/// The mood of a text or a picture.
+public struct Sentiment: Hashable, Sendable {
+  /// "negative", "neutral" or "positive".
+  public let label: String
+  /// -1 (negative) to 1 (positive).
+  public let score: Float
+  /// The probability of the label, 0 to 1.
+  public let confidence: Float
+
+  init(_ mood: Mood) {
+    label = mood.label
+    score = mood.score
+    confidence = mood.confidence
+  }
+}

@@ -1,0 +1,52 @@
+package import PipitFormats
+package import PipitGraph
+package import PipitModels
+package import PipitRuntime
+import PipitTensors
+
+/// One component of a model: its folder, settings and weights, and the programs made from them.
+///
+/// Programs are made when they are first needed and share their packed weights.
+package final class Component {
+  package let folder: ModelFolder
+  package let architecture: Architecture
+  package let weights: WeightFolder
+  private let machine: Machine
+  private let packed: PackedWeights
+  private var programs: [String: Program] = [:]
+
+  package init(_ folder: ModelFolder, machine: Machine) throws {
+    guard let name = folder.architecture else {
+      throw FormatError(
+        path: folder.configuration.file, part: "'architectures' or '_class_name'",
+        expected: "the architecture's name", found: "none")
+    }
+    self.folder = folder
+    self.machine = machine
+    architecture = try Architecture(named: name, folder.configuration)
+    weights = try folder.weights()
+    packed = PackedWeights(kernels: machine.kernels)
+  }
+
+  /// The program of a key, made from the graph that `build` gives if there is none yet.
+  package func program(_ key: String, _ build: () throws -> Graph) throws -> Program {
+    if let program = programs[key] { return program }
+    let graph = Optimizer.optimize(try build())
+    let program = Program(
+      graph: graph, kernels: machine.kernels, pool: machine.pool, weights: packed)
+    programs[key] = program
+    return program
+  }
+
+  /// Bytes of packed weights, and of the largest arena.
+  package var memory: (packed: Int, arena: Int) {
+    (packed.byteCount, programs.values.map(\.plan.byteCount).max() ?? 0)
+  }
+
+  /// The error for a component that is not of the architecture that a pipeline needs.
+  package func wrongArchitecture(_ expected: String) -> FormatError {
+    FormatError(
+      path: folder.configuration.file, part: "architecture", expected: expected,
+      found: folder.architecture ?? "none")
+  }
+}

@@ -1,0 +1,71 @@
+package import PipitFormats
+import PipitGraph
+import PipitModels
+import PipitTensors
+
+/// What a component is and what it costs, told without running it.
+package struct ComponentReport: Sendable {
+  package let architecture: String
+  package let parameterCount: Int
+  /// Bytes of the weight files, which are mapped.
+  package let fileByteCount: Int
+  /// Bytes of f32 weights that will be packed for the kernels.
+  package let packedByteCount: Int
+  /// Bytes of the arena, and the least that any plan would need.
+  package let arenaByteCount: Int
+  package let arenaLowerBound: Int
+
+  /// Reads the settings and headers, builds the graphs for the inputs that the pipeline would give, and plans.
+  package init(_ folder: ModelFolder) throws {
+    guard let name = folder.architecture else {
+      throw FormatError(
+        path: folder.configuration.file, part: "'architectures' or '_class_name'",
+        expected: "the architecture's name", found: "none")
+    }
+    let model = try Architecture(named: name, folder.configuration)
+    let weights = try folder.weights()
+    architecture = name
+    fileByteCount = weights.byteCount
+    parameterCount = try weights.names.reduce(0) {
+      $0 + (try weights.weight(named: $1)?.shape.count ?? 0)
+    }
+    let graphs = try ComponentReport.typicalInputs(model).map {
+      Optimizer.optimize(try model.graph(weights: weights, inputs: $0))
+    }
+    packedByteCount = graphs.reduce(0) { $0 + ComponentReport.packedByteCount($1) }
+    let plans = graphs.map { ArenaPlan(Lifetimes($0).buffers) }
+    arenaByteCount = plans.map(\.byteCount).max() ?? 0
+    arenaLowerBound = plans.map(\.lowerBound).max() ?? 0
+  }
+
+  /// The shapes that a pipeline gives a model, one set for each graph.
+  private static func typicalInputs(_ model: Architecture) -> [[String: Shape]] {
+    switch model {
+    case .bert(let bert):
+      let tokens = min(32, bert.configuration.positionCount)
+      return [["input_ids": [1, tokens]]]
+    case .textSentimentHead(let head):
+      return [["last_hidden_state": [1, 32, head.layer.hidden]]]
+    case .flowMLP(let flow):
+      return [["encoder_hidden_states": [2, TextToImage.captionTokens, flow.captionChannels]]]
+    case .autoencoder(let vae):
+      let side = vae.sampleSize / vae.reduction
+      return [
+        ["latent_sample": [1, vae.latentChannels, side, side]],
+        ["sample": [1, vae.channels, vae.sampleSize, vae.sampleSize]],
+      ]
+    case .resNet(let net):
+      return [["pixel_values": [1, net.channels, 64, 64]]]
+    }
+  }
+
+  private static func packedByteCount(_ graph: Graph) -> Int {
+    graph.nodes.reduce(0) { sum, node in
+      switch node.op {
+      case .linear(let op): sum + 4 * op.columns * op.depth
+      case .conv2D(let op): sum + 4 * op.weight.shape.count
+      default: sum
+      }
+    }
+  }
+}

@@ -1,0 +1,219 @@
+package import PipitFormats
+import PipitModels
+import PipitRuntime
+import PipitTensors
+
+/// What to draw, and how.
+package struct TextToImageRequest: Sendable {
+  package var prompt = ""
+  package var negativePrompt = ""
+  package var seed: UInt64 = 0
+  package var count = 1
+  package var steps = 16
+  package var guidance: Float = 2.5
+  /// Words that pull the picture towards a mood, and how strongly; `nil` for no pull.
+  package var moodPrompt: String?
+  package var moodStrength: Float = 0.7
+
+  package init() {}
+}
+
+/// From a text to pictures: text encoder, denoiser, decoder, one after the other, each released before
+/// the next is loaded.
+package final class TextToImage {
+  private let folder: ModelFolder
+  private let machine: Machine
+
+  /// Tokens of a caption that the denoiser was trained to see.
+  package static let captionTokens = 32
+
+  package init(_ folder: ModelFolder, machine: Machine) {
+    self.folder = folder
+    self.machine = machine
+  }
+
+  /// What happens, for whoever waits.
+  package enum Progress: Sendable {
+    case encoding
+    case step(Int, of: Int)
+    case decoding(Int, of: Int)
+  }
+
+  /// Draws the pictures of a request; `encoder` is used if there is one already.
+  package func generate(
+    _ request: TextToImageRequest, encoder: TextEncoder? = nil,
+    progress: (Progress) -> Void = { _ in }
+  ) throws -> [Picture] {
+    progress(.encoding)
+    var texts = [request.negativePrompt, request.prompt]
+    if let mood = request.moodPrompt { texts.append(mood) }
+    let captions = try captionStates(texts, encoder)
+    let latents = try denoise(request, captions: captions, progress: progress)
+    return try decode(latents, progress: progress)
+  }
+
+  // MARK: Text
+
+  /// States of captions, each padded to the denoiser's length.
+  private struct CaptionStates {
+    let count: Int
+    var states: [Float]
+    var mask: [Int32]
+  }
+
+  private func captionStates(_ texts: [String], _ encoder: TextEncoder?) throws -> CaptionStates {
+    let encoder = try encoder ?? TextEncoder(try folder.component("text_encoder"), machine: machine)
+    let tokens = TextToImage.captionTokens
+    let encoding = try encoder.encode(texts.map { encoder.ids($0, limit: tokens) })
+    var result = CaptionStates(
+      count: texts.count,
+      states: [Float](repeating: 0, count: texts.count * tokens * encoder.hidden),
+      mask: [Int32](repeating: 0, count: texts.count * tokens))
+    for text in texts.indices {
+      for token in 0..<min(tokens, encoding.tokens) {
+        result.mask[text * tokens + token] = encoding.mask[text * encoding.tokens + token]
+        let source = (text * encoding.tokens + token) * encoder.hidden
+        let target = (text * tokens + token) * encoder.hidden
+        for channel in 0..<encoder.hidden {
+          result.states[target + channel] = encoding.states[source + channel]
+        }
+      }
+    }
+    return result
+  }
+
+  // MARK: Denoising
+
+  /// Latents of each picture, in the decoder's space.
+  private func denoise(
+    _ request: TextToImageRequest, captions: CaptionStates, progress: (Progress) -> Void
+  ) throws -> [[Float]] {
+    let component = try Component(try folder.component("denoiser"), machine: machine)
+    guard case .flowMLP(let model) = component.architecture else {
+      throw component.wrongArchitecture("PipitFlowMLP")
+    }
+    guard captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
+    else {
+      throw FormatError(
+        path: component.folder.configuration.file, part: "'caption_channels'",
+        expected: "the text encoder's width", found: "\(model.captionChannels)")
+    }
+    let conditions = try conditions(model, component, captions)
+    let scheduler = try FlowMatchEuler(
+      try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
+    let components = try model.components(weights: component.weights)
+    var latents: [[Float]] = []
+    for index in 0..<request.count {
+      var noise = GaussianNoise(seed: request.seed, stream: UInt64(index))
+      var x = noise.next(model.coordinates)
+      for step in 0..<scheduler.stepCount {
+        progress(.step(index * scheduler.stepCount + step, of: request.count * scheduler.stepCount))
+        let velocity = try velocity(
+          model, component, x, timestep: scheduler.timestep(step), conditions, request)
+        scheduler.advance(&x, velocity: velocity, step: step)
+      }
+      latents.append(components.latents(x))
+    }
+    return latents
+  }
+
+  /// What the denoiser makes of the captions, once for all steps.
+  private func conditions(
+    _ model: FlowMLP, _ component: Component, _ captions: CaptionStates
+  ) throws -> [Float] {
+    let program = try component.program("caption \(captions.count)") {
+      try model.captionGraph(
+        weights: component.weights, batch: captions.count, tokens: TextToImage.captionTokens)
+    }
+    _ = try program.input("encoder_hidden_states").update(fromContentsOf: captions.states)
+    let mask = try program.idInput("encoder_attention_mask")
+    for index in captions.mask.indices { mask[index] = captions.mask[index] }
+    try program.run()
+    return Array(try program.output("condition"))
+  }
+
+  /// The velocity with classifier-free guidance (Ho & Salimans 2022), and the pull of a mood as a second
+  /// guidance (Liu et al. 2022): v = vu + g (vc - vu) + m (vm - vu). All captions go through in one pass.
+  private func velocity(
+    _ model: FlowMLP, _ component: Component, _ x: [Float], timestep: Float,
+    _ conditions: [Float], _ request: TextToImageRequest
+  ) throws -> [Float] {
+    let batch = conditions.count / model.width
+    let program = try component.program("step \(batch)") {
+      try model.stepGraph(weights: component.weights, batch: batch)
+    }
+    let sample = try program.input("sample")
+    for index in sample.indices { sample[index] = x[index % x.count] }
+    let time = try program.input("timestep")
+    for index in time.indices { time[index] = timestep }
+    _ = try program.input("condition").update(fromContentsOf: conditions)
+    try program.run()
+    let out = try program.output("out_sample")
+    return x.indices.map { index in
+      let base = out[index]
+      var v = base + request.guidance * (out[x.count + index] - base)
+      if batch > 2 { v += request.moodStrength * (out[2 * x.count + index] - base) }
+      return v
+    }
+  }
+
+  // MARK: Decoding
+
+  private func decode(_ latents: [[Float]], progress: (Progress) -> Void) throws -> [Picture] {
+    let component = try Component(try folder.component("vae"), machine: machine)
+    guard case .autoencoder(let model) = component.architecture else {
+      throw component.wrongArchitecture("PipitAutoencoder")
+    }
+    let side = model.sampleSize / model.reduction
+    guard latents.allSatisfy({ $0.count == model.latentChannels * side * side }) else {
+      throw FormatError(
+        path: component.folder.configuration.file, part: "'latent_channels' and 'sample_size'",
+        expected: "the denoiser's latents", found: "[\(model.latentChannels), \(side), \(side)]")
+    }
+    let program = try component.program("decoder") {
+      try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
+    }
+    return try latents.enumerated().map { index, latent in
+      progress(.decoding(index, of: latents.count))
+      let input = try program.input("latent_sample")
+      for position in input.indices {
+        input[position] = latent[position] / model.scalingFactor + model.shiftFactor
+      }
+      try program.run()
+      return Picture(
+        channels: try program.output("sample"), width: model.sampleSize, height: model.sampleSize)
+    }
+  }
+}
+
+extension FlowMLP.Components {
+  /// The latents of a point in coordinates: (z * deviation) basis + mean.
+  package func latents(_ coordinates: [Float]) -> [Float] {
+    precondition(coordinates.count == deviation.count)
+    let rows = basis.floats()
+    var latents = mean
+    for (index, coordinate) in coordinates.enumerated() {
+      let scaled = coordinate * deviation[index]
+      let row = index * mean.count
+      for column in mean.indices { latents[column] += scaled * rows[row + column] }
+    }
+    return latents
+  }
+}
+
+extension Picture {
+  /// A picture from planes of red, green and blue in -1 ... 1 (clamped), `[3, height, width]`.
+  package init(channels: UnsafeBufferPointer<Float>, width: Int, height: Int) {
+    precondition(channels.count == 3 * width * height)
+    let count = width * height
+    var pixels = [UInt8](repeating: 0, count: 3 * count)
+    for index in 0..<count {
+      for channel in 0..<3 {
+        let level = (channels[channel * count + index] + 1) * 127.5
+        // NaN becomes 0: min and max would let it through to a trapping conversion.
+        pixels[3 * index + channel] = level >= 0 ? UInt8(min(level.rounded(), 255)) : 0
+      }
+    }
+    self.init(width: width, height: height, pixels: pixels)
+  }
+}

@@ -1,0 +1,226 @@
+import ArgumentParser
+import Glibc
+import PipitEngine
+
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Draw a picture of a sentence, English or Chinese.",
+    discussion: """
+      Examples:
+        pipit generate "a smiling cat" -o cat.png
+        pipit generate "a cake" --count 6 --seed 1 -o cakes.png        (one picture with a grid)
+        pipit generate "a cake" --count 6 -o cake-%d.png               (cake-1.png ... cake-6.png)
+        pipit generate "a house" --mood negative -o gloomy.png
+
+      The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them. The same
+      seed gives the same bytes on every run and number of threads.
+      """)
+
+  @Argument(help: "What the picture shows.")
+  var prompt: String
+
+  @Option(name: .shortAndLong, help: "The PNG to write; with %d in it, one file a picture.")
+  var output = "picture.png"
+
+  @Option(help: "The noise to start from (default: random, and told).")
+  var seed: UInt64?
+
+  @Option(help: "Denoising steps, 1 to 1000 (default: the model's).")
+  var steps: Int?
+
+  @Option(help: "How strictly the prompt is followed, 0 to 50 (default: the model's).")
+  var guidance: Float?
+
+  @Option(help: "What the picture should not show.")
+  var negative = ""
+
+  @Option(help: "How many pictures, 1 to 64.")
+  var count = 1
+
+  @Option(help: "A mood to give the picture: positive, neutral, negative, or auto (the sentence's).")
+  var mood = "neutral"
+
+  @Option(help: "Width and height, e.g. 128x128; only the model's own size can be drawn so far.")
+  var size: String?
+
+  @OptionGroup var machine: MachineOptions
+
+  @Flag(help: "Print one line of JSON instead of text.")
+  var json = false
+
+  @Flag(help: "Print nothing but errors.")
+  var quiet = false
+
+  private static let promptLimit = 20_000
+
+  mutating func run() throws {
+    try checkOptions()
+    let start = Console.now()
+    let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    var request = GenerationRequest(prompt: prompt)
+    request.negativePrompt = negative
+    request.seed = seed ?? UInt64(UInt32.random(in: 0...UInt32.max))
+    request.count = count
+    request.steps = try steps ?? pipit.defaultSteps()
+    request.guidance = try guidance ?? pipit.defaultGuidance()
+    let textMood = try pipit.sentiment(of: prompt)
+    request.mood = mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)
+
+    var line = ProgressLine(quiet: quiet)
+    let pictures = try pipit.generate(request) {
+      line.show($0.stage, done: $0.done, total: $0.total)
+    }
+    line.clear()
+    pipit.releaseTextEncoder()
+    let moods = try pictures.map { try pipit.sentiment(of: $0) }
+    let files = try write(pictures, request)
+    let report = Report(
+      files: files, pictures: pictures, request: request, textMood: textMood, moods: moods,
+      pipit: pipit, seconds: Console.now() - start)
+    if json {
+      try Console.printJSON(report)
+    } else if !quiet {
+      report.print()
+    }
+  }
+
+  private func checkOptions() throws {
+    guard prompt.contains(where: { !$0.isWhitespace }) else {
+      throw Failure(code: EX_DATAERR, "the prompt is empty; say what the picture shows")
+    }
+    guard prompt.utf8.count <= Self.promptLimit, negative.utf8.count <= Self.promptLimit else {
+      throw Failure(
+        code: EX_DATAERR,
+        "the prompt has \(max(prompt.utf8.count, negative.utf8.count)) bytes; at most \(Self.promptLimit) are read"
+      )
+    }
+    if let steps, !(1...1000).contains(steps) {
+      throw Failure(code: EX_USAGE, "--steps: expected 1 to 1000, found \(steps)")
+    }
+    guard (1...64).contains(count) else {
+      throw Failure(code: EX_USAGE, "--count: expected 1 to 64, found \(count)")
+    }
+    if let guidance, !(guidance >= 0 && guidance <= 50) {
+      throw Failure(code: EX_USAGE, "--guidance: expected 0 to 50, found \(guidance)")
+    }
+    guard mood == "auto" || PictureMood(rawValue: mood) != nil else {
+      throw Failure(
+        code: EX_USAGE, "--mood: expected positive, neutral, negative or auto, found '\(mood)'")
+    }
+    if let size, size != "128x128" {
+      throw Failure(code: EX_USAGE, "--size: this model draws 128x128 only, found '\(size)'")
+    }
+    try checkOutput()
+  }
+
+  /// Finds out that a file cannot be written before a picture has been waited for.
+  private func checkOutput() throws {
+    let folder = output.lastIndex(of: "/").map { String(output[...$0]) } ?? "."
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw Failure(
+        code: EX_CANTCREAT, "cannot write '\(output)': \(String(cString: strerror(errno)))")
+    }
+    guard !output.isEmpty, !output.hasSuffix("/") else {
+      throw Failure(code: EX_USAGE, "--output: expected a file name, found '\(output)'")
+    }
+  }
+
+  /// Writes one file a picture where the name has %d, else one file with one picture or a grid.
+  private func write(
+    _ pictures: [GeneratedPicture], _ request: GenerationRequest
+  ) throws -> [String] {
+    let texts = texts(request)
+    if output.contains("%d") {
+      return try pictures.enumerated().map { index, picture in
+        let parts = output.split(separator: "%d", maxSplits: 1, omittingEmptySubsequences: false)
+        let path = parts.joined(separator: String(index + 1))
+        try picture.writePNG(to: path, texts: texts + [("picture", String(index + 1))])
+        return path
+      }
+    }
+    var columns = 1
+    while columns * columns < pictures.count { columns += 1 }
+    let picture =
+      pictures.count == 1 ? pictures[0] : GeneratedPicture(grid: pictures, columns: columns)
+    try picture.writePNG(to: output, texts: texts)
+    return [output]
+  }
+
+  private func texts(_ request: GenerationRequest) -> [(key: String, value: String)] {
+    [
+      ("prompt", request.prompt), ("negative prompt", request.negativePrompt),
+      ("seed", String(request.seed)), ("steps", String(request.steps ?? 0)),
+      ("guidance", String(request.guidance ?? 0)),
+      ("mood", request.mood?.rawValue ?? "neutral"), ("count", String(request.count)),
+      ("model", machine.model), ("Software", "pipit \(pipitVersion)"),
+    ]
+  }
+}
+
+/// What `generate` tells when it is done.
+private struct Report: Encodable {
+  struct MoodReport: Encodable {
+    let label: String
+    let score: Float
+    let confidence: Float
+
+    init(_ mood: Sentiment) {
+      label = mood.label
+      score = mood.score
+      confidence = mood.confidence
+    }
+
+    var text: String {
+      "\(label) \(Console.signed(score)) (\(Console.fixed(Double(confidence) * 100, digits: 0)) % sure)"
+    }
+  }
+
+  let files: [String]
+  let width: Int
+  let height: Int
+  let prompt: String
+  let negativePrompt: String
+  let seed: UInt64
+  let steps: Int
+  let guidance: Float
+  let mood: String
+  let model: String
+  let version: String
+  let isa: String
+  let threads: Int
+  let seconds: Double
+  let textSentiment: MoodReport
+  let imageSentiments: [MoodReport]
+
+  init(
+    files: [String], pictures: [GeneratedPicture], request: GenerationRequest,
+    textMood: Sentiment, moods: [Sentiment], pipit: Pipit, seconds: Double
+  ) {
+    self.files = files
+    width = pictures[0].width
+    height = pictures[0].height
+    prompt = request.prompt
+    negativePrompt = request.negativePrompt
+    seed = request.seed
+    steps = request.steps ?? 0
+    guidance = request.guidance ?? 0
+    mood = request.mood?.rawValue ?? "neutral"
+    model = pipit.modelPath
+    version = pipitVersion
+    isa = pipit.isa
+    threads = pipit.threadCount
+    self.seconds = seconds
+    textSentiment = MoodReport(textMood)
+    imageSentiments = moods.map { MoodReport($0) }
+  }
+
+  func print() {
+    let size = "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
+    Swift.print(
+      "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
+        + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
+    Swift.print("sentence: \(textSentiment.text)")
+    for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }
+  }
+}

@@ -1,0 +1,142 @@
+import ArgumentParser
+import Glibc
+import PipitFormats
+import PipitKernels
+import PipitPipelines
+import PipitRuntime
+
+struct InfoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "info",
+    abstract: "Tell what a model needs, what a PNG was made from, and what this machine computes with.",
+    discussion: """
+      Examples:
+        pipit info                      (this machine and the default model)
+        pipit info Models/Default/vae   (one component)
+        pipit info cat.png              (prompt, seed and settings of a picture)
+      """)
+
+  @Argument(help: "A model's folder or name, or a PNG file.")
+  var subject = "Default"
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  mutating func run() throws {
+    if let texts = try pictureTexts() {
+      try show(texts)
+      return
+    }
+    try show(try MachineReport(model: subject))
+  }
+
+  /// The texts of the subject if it is a file.
+  private func pictureTexts() throws -> [PNGText]? {
+    var status = stat()
+    guard stat(subject, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return nil }
+    return try PNG.texts(path: subject)
+  }
+
+  private func show(_ texts: [PNGText]) throws {
+    if json {
+      try Console.printJSON(
+        Dictionary(texts.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first }))
+      return
+    }
+    if texts.isEmpty { print("'\(subject)' holds no texts") }
+    for text in texts { print("\(text.key): \(text.value)") }
+  }
+
+  private func show(_ report: MachineReport) throws {
+    if json {
+      try Console.printJSON(report)
+    } else {
+      report.print()
+    }
+  }
+}
+
+/// The machine, and what a model needs on it.
+private struct MachineReport: Encodable {
+  struct Part: Encodable {
+    let name: String
+    let architecture: String
+    let parameters: Int
+    let fileBytes: Int
+    let packedBytes: Int
+    let arenaBytes: Int
+    let arenaLowerBound: Int
+
+    init(_ name: String, _ report: ComponentReport) {
+      self.name = name
+      architecture = report.architecture
+      parameters = report.parameterCount
+      fileBytes = report.fileByteCount
+      packedBytes = report.packedByteCount
+      arenaBytes = report.arenaByteCount
+      arenaLowerBound = report.arenaLowerBound
+    }
+  }
+
+  let version = pipitVersion
+  let processor: String
+  let isa: String
+  let isaReason: String
+  let isaLevels: [String]
+  let threads: Int
+  let model: String
+  let components: [Part]
+
+  init(model name: String) throws {
+    processor = KernelTable.processorSummary
+    let chosen = try KernelTable.chosen()
+    isa = chosen.name
+    isaLevels = KernelTable.available.map(\.name)
+    let missing = KernelTable.unavailable.map { "\($0.name) needs \($0.missing)" }
+    isaReason =
+      chosen.name == KernelTable.best.name
+      ? "the strongest level that this processor runs" : "PIPIT_ISA asks for it"
+    threads = ThreadPool.processorCount
+    let folder = try ModelFolder(path: BundleLocation.find(name))
+    model = folder.path
+    components = try MachineReport.parts(folder)
+    self.missing = missing
+  }
+
+  private let missing: [String]
+
+  private enum CodingKeys: String, CodingKey {
+    case version, processor, isa, isaReason, isaLevels, threads, model, components
+  }
+
+  private static func parts(_ folder: ModelFolder) throws -> [Part] {
+    guard folder.layout == .pipeline else {
+      return [Part(folder.path, try ComponentReport(folder))]
+    }
+    return try folder.configuration.values.keys.sorted().compactMap { name in
+      guard folder.has(name + "/config.json") else { return nil }
+      return Part(name, try ComponentReport(try folder.component(name)))
+    }
+  }
+
+  func print() {
+    Swift.print("pipit \(version)")
+    Swift.print("processor   \(processor)")
+    Swift.print("isa         \(isa) (\(isaReason); available: \(isaLevels.joined(separator: ", ")))")
+    for line in missing { Swift.print("            \(line)") }
+    Swift.print("threads     \(threads)")
+    Swift.print("model       \(model)")
+    for part in components {
+      Swift.print(
+        "  \(part.name): \(part.architecture), \(Console.fixed(Double(part.parameters) / 1e6, digits: 2)) M parameters")
+      Swift.print(
+        "    file \(Console.bytes(part.fileBytes)) (mapped), packed \(Console.bytes(part.packedBytes)), "
+          + "arena \(Console.bytes(part.arenaBytes)) (lower bound \(Console.bytes(part.arenaLowerBound)))")
+    }
+    let files = components.reduce(0) { $0 + $1.fileBytes }
+    let peak = components.map { $0.packedBytes + $0.arenaBytes }.max() ?? 0
+    Swift.print(
+      "  in all: files \(Console.bytes(files)); components are loaded one after the other, "
+        + "the largest takes \(Console.bytes(peak)) besides its mapped file")
+  }
+}

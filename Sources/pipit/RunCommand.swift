@@ -1,0 +1,69 @@
+import ArgumentParser
+import Glibc
+import PipitFormats
+import PipitPipelines
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run one component of a model on NumPy arrays.",
+    discussion: """
+      Names and axis order are those of the reference libraries (optimum's ONNX exports):
+        text encoder   input_ids attention_mask [token_type_ids] -> last_hidden_state
+        sentiment head last_hidden_state attention_mask -> logits
+        denoiser       sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
+        VAE decoder    latent_sample -> sample
+        VAE encoder    sample -> latent_parameters
+        classifier     pixel_values -> logits
+
+      Example:
+        pipit run Models/Default/vae --in latent_sample=z.npy --out sample=picture.npy
+      """)
+
+  @Argument(help: "The component's folder.")
+  var folder: String
+
+  @Option(name: .customLong("in"), help: "NAME=FILE.npy, once for each input.")
+  var inputs: [String] = []
+
+  @Option(name: .customLong("out"), help: "NAME=FILE.npy, once for each output wanted.")
+  var outputs: [String] = []
+
+  @Option(help: "How many threads to use.")
+  var threads: Int?
+
+  mutating func run() throws {
+    var options = MachineOptions()
+    options.threads = threads
+    let machine = try Machine(threadCount: try options.threadCount())
+    let model = try ModelFolder(path: folder)
+    guard model.layout == .component else {
+      throw Failure(
+        code: EX_USAGE, "'\(folder)' is a pipeline; name one of its components' folders")
+    }
+    var arrays: [String: NpyArray] = [:]
+    for (name, path) in try pairs(inputs, "--in") { arrays[name] = try Npy.read(path: path) }
+    let files = try pairs(outputs, "--out")
+    guard !files.isEmpty else {
+      throw Failure(code: EX_USAGE, "no output is asked for; add --out NAME=FILE.npy")
+    }
+    let results = try ComponentRun.run(
+      model, inputs: arrays, outputs: files.map(\.name), machine: machine)
+    for (name, path) in files {
+      guard let result = results[name] else { continue }
+      try result.values.withUnsafeBufferPointer {
+        try Npy.write($0, shape: result.shape, to: path)
+      }
+      print("\(name) \(result.shape) -> \(path)")
+    }
+  }
+
+  private func pairs(_ options: [String], _ flag: String) throws -> [(name: String, path: String)] {
+    try options.map { option in
+      guard let equals = option.firstIndex(of: "="), equals != option.startIndex else {
+        throw Failure(code: EX_USAGE, "\(flag): expected NAME=FILE.npy, found '\(option)'")
+      }
+      return (String(option[..<equals]), String(option[option.index(after: equals)...]))
+    }
+  }
+}

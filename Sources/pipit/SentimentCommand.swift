@@ -1,0 +1,91 @@
+import ArgumentParser
+import Glibc
+import PipitEngine
+
+struct SentimentCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sentiment",
+    abstract: "Tell the mood of a text, a picture, or every line of a file.",
+    discussion: """
+      Examples:
+        pipit sentiment "what a lovely day"
+        pipit sentiment "这家餐厅太差了" --json
+        pipit sentiment --image cat.png
+        pipit sentiment --file reviews.txt > moods.tsv      ('-' reads standard input)
+
+      A score of -1 is negative, 1 positive. With --file each line gives one line: score,
+      label, confidence and the text, separated by tabs (with --json, one object a line).
+      Of a text, 128 tokens are read (about 90 English words).
+      """)
+
+  @Argument(help: "The text.")
+  var text: String?
+
+  @Option(help: "A PNG file.")
+  var image: String?
+
+  @Option(help: "A text file with one text a line; - for standard input.")
+  var file: String?
+
+  @OptionGroup var machine: MachineOptions
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  mutating func validate() throws {
+    let given = [text, image, file].compactMap { $0 }.count
+    guard given == 1 else {
+      throw ValidationError("Give one of: a text, --image FILE, --file FILE.")
+    }
+  }
+
+  mutating func run() throws {
+    let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    if let text {
+      guard text.contains(where: { !$0.isWhitespace }) else {
+        throw Failure(code: EX_DATAERR, "the text is empty")
+      }
+      try show(try pipit.sentiment(of: text), nil)
+    } else if let image {
+      try show(try pipit.sentiment(ofPictureAt: image), nil)
+    } else if let file {
+      try stream(file, pipit)
+    }
+  }
+
+  private struct Line: Encodable {
+    let score: Float
+    let label: String
+    let confidence: Float
+    let text: String?
+  }
+
+  private func show(_ mood: Sentiment, _ text: String?) throws {
+    if json {
+      try Console.printJSON(
+        Line(score: mood.score, label: mood.label, confidence: mood.confidence, text: text))
+      return
+    }
+    let confidence = Console.fixed(Double(mood.confidence), digits: 2)
+    if let text {
+      let flat = String(text.map { $0 == "\t" ? " " : $0 })
+      print("\(Console.signed(mood.score))\t\(mood.label)\t\(confidence)\t\(flat)")
+    } else {
+      print("\(mood.label) \(Console.signed(mood.score)) (confidence \(confidence))")
+    }
+  }
+
+  /// Lines that are read before their moods are computed: enough to fill batches of about equal length.
+  private static let window = 64
+
+  private func stream(_ path: String, _ pipit: Pipit) throws {
+    var reader = try LineReader(path: path)
+    while true {
+      var lines: [String] = []
+      while lines.count < Self.window, let line = try reader.next() { lines.append(line) }
+      if lines.isEmpty { break }
+      for (line, mood) in zip(lines, try pipit.sentiments(of: lines)) { try show(mood, line) }
+      fflush(nil)
+    }
+  }
+}
