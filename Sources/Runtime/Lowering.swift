@@ -11,7 +11,8 @@ struct Lowering {
   let weights: PackedWeights
   let scratch = Scratch()
   private(set) var idChecks: [IDCheck] = []
-  private var constants: [ValueID: FloatStorage] = [:]
+  /// Steps hold pointers into these, so whoever keeps the steps keeps these too.
+  private(set) var constants: [ValueID: FloatStorage] = [:]
 
   init(graph: Graph, kernels: KernelTable, threadCount: Int, arena: Arena, weights: PackedWeights) {
     self.graph = graph

@@ -29,6 +29,7 @@ package final class Program {
   private let arena: Arena
   private let pool: ThreadPool
   private let steps: [LoweredNode]
+  private let constants: [FloatStorage]
   private let idChecks: [IDCheck]
   private let scratch: Scratch
 
@@ -45,6 +46,7 @@ package final class Program {
     var lowering = Lowering(
       graph: graph, kernels: kernels, threadCount: pool.threadCount, arena: arena, weights: weights)
     steps = lowering.lower()
+    constants = Array(lowering.constants.values)
     idChecks = lowering.idChecks
     scratch = lowering.scratch
     scratch.allocate(threadCount: pool.threadCount)
