@@ -15,6 +15,20 @@ ALWAYS_INLINE void v_store_first(float *y, vec x, size_t count) {
     }
 }
 
+/// Apart, so that the code of all activations does not come with each vector of a tile.
+static __attribute__((noinline, unused)) vec v_activate_apart(vec x, enum activation activation) {
+    return v_activate(x, activation);
+}
+
+ALWAYS_INLINE vec v_activate_soon(vec x, enum activation activation) {
+    switch (activation) {
+        case ACTIVATION_NONE: return x;
+        case ACTIVATION_RELU: return v_activate(x, ACTIVATION_RELU);
+        case ACTIVATION_RELU6: return v_activate(x, ACTIVATION_RELU6);
+        default: return v_activate_apart(x, activation);
+    }
+}
+
 /// The epilogue of `count` <= LANES sums of one row, which begin at `column`.
 ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_t row,
                              size_t column, size_t count) {
@@ -23,10 +37,10 @@ ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_
         t = v_add(t, v_load_first(epilogue->bias + column, count));
     }
     if (!epilogue->residual) {
-        return v_activate(t, epilogue->activation);
+        return v_activate_soon(t, epilogue->activation);
     }
     const float *residual = epilogue->residual + row * epilogue->residual_stride + column;
     vec r = v_load_first(residual, count);
-    return epilogue->residual_first ? v_activate(v_add(t, r), epilogue->activation)
-                                    : v_add(v_activate(t, epilogue->activation), r);
+    return epilogue->residual_first ? v_activate_soon(v_add(t, r), epilogue->activation)
+                                    : v_add(v_activate_soon(t, epilogue->activation), r);
 }
