@@ -1,16 +1,44 @@
 // Convolution as a matrix product: the gathering of gemm_f32_body.h, from images. A row of the left
 // operand is an output pixel; its depth runs over kernel rows, kernel columns, channels.
 
-/// Where an output pixel's window begins in the (enlarged) input; negative in the padding.
+/// What the windows of one gathering have in common.
+struct gathering {
+    const struct conv2d_f32_args *args;
+    size_t pitch;                          // floats from input row to input row
+    size_t row_limit, column_limit;        // of the (enlarged) input
+    size_t halving;                        // shift from the enlarged input to the stored one
+    size_t joined_limit;                   // windows with a left edge below this are joined
+    size_t kernel_row, kernel_column, channel;  // where in the kernel the depth begins
+    size_t depth_count;
+};
+
+/// An output pixel and where its window begins in the (enlarged) input; negative in the padding.
 struct window {
     const float *image;
     ptrdiff_t top, left;
+    size_t output_x, output_y;
 };
 
-/// Where in the kernel a gathering begins.
-struct kernel_position {
-    size_t row, column, channel;
-};
+static struct gathering gathering_of(const struct conv2d_f32_args *args, size_t depth_begin,
+                                     size_t depth_count) {
+    size_t tap = depth_begin / args->input_channels;
+    // Where the taps of a kernel row are neighbours in memory they are one run: with few channels
+    // the runs' overhead counts, not the floats.
+    bool is_joined = args->x_pixel_stride == args->input_channels && args->dilation_width == 1 &&
+                     args->upsample == 1 && args->kernel_width <= args->input_width;
+    return (struct gathering){
+        .args = args,
+        .pitch = args->input_width * args->x_pixel_stride,
+        .row_limit = args->input_height * args->upsample,
+        .column_limit = args->input_width * args->upsample,
+        .halving = args->upsample - 1,
+        .joined_limit = is_joined ? args->input_width - args->kernel_width + 1 : 0,
+        .kernel_row = tap / args->kernel_width,
+        .kernel_column = tap % args->kernel_width,
+        .channel = depth_begin % args->input_channels,
+        .depth_count = depth_count,
+    };
+}
 
 static struct window window_of(const struct conv2d_f32_args *args, size_t pixel) {
     size_t x = pixel % args->output_width;
@@ -21,70 +49,79 @@ static struct window window_of(const struct conv2d_f32_args *args, size_t pixel)
         .image = args->x + image * image_count,
         .top = (ptrdiff_t)(y * args->stride_height) - (ptrdiff_t)args->pad_top,
         .left = (ptrdiff_t)(x * args->stride_width) - (ptrdiff_t)args->pad_left,
+        .output_x = x,
+        .output_y = y,
     };
 }
 
-/// The window of the output pixel that follows in the same row, when there is one.
-static struct window window_after(const struct conv2d_f32_args *args, struct window window,
-                                  size_t pixel) {
-    if ((pixel + 1) % args->output_width == 0) {
-        return window_of(args, pixel + 1);
-    }
+ALWAYS_INLINE struct window next_window(const struct conv2d_f32_args *args, struct window window) {
     window.left += (ptrdiff_t)args->stride_width;
+    if (++window.output_x < args->output_width) {
+        return window;
+    }
+    window.output_x = 0;
+    window.left = -(ptrdiff_t)args->pad_left;
+    window.top += (ptrdiff_t)args->stride_height;
+    if (++window.output_y < args->output_height) {
+        return window;
+    }
+    window.output_y = 0;
+    window.top = -(ptrdiff_t)args->pad_top;
+    window.image += args->input_height * args->input_width * args->x_pixel_stride;
     return window;
 }
 
-/// The pixel that a tap reads, or the zeros.
-ALWAYS_INLINE const float *tap_pixel(const struct conv2d_f32_args *args, struct window window,
-                                     size_t kernel_row, size_t kernel_column) {
-    // Negative coordinates become huge: one comparison finds both sides.
-    size_t row = (size_t)(window.top + (ptrdiff_t)(kernel_row * args->dilation_height));
-    size_t column = (size_t)(window.left + (ptrdiff_t)(kernel_column * args->dilation_width));
-    if (row >= args->input_height * args->upsample || column >= args->input_width * args->upsample) {
-        return args->zeros;
+/// `count` floats of one kernel row, from a kernel column and channel on.
+ALWAYS_INLINE void gather_kernel_row(float *a, const struct gathering *gathering,
+                                     struct window window, size_t kernel_row,
+                                     size_t kernel_column, size_t channel, size_t count) {
+    const struct conv2d_f32_args *args = gathering->args;
+    // Negative coordinates become huge: one comparison finds both sides of the image.
+    size_t row = (size_t)window.top + kernel_row * args->dilation_height;
+    if (row >= gathering->row_limit) {
+        gather_zeros(a, count);
+        return;
     }
-    size_t halving = args->upsample - 1;
-    return window.image +
-           ((row >> halving) * args->input_width + (column >> halving)) * args->x_pixel_stride;
-}
-
-/// Gathers `depth_count` floats of one output pixel's window, from a position of the kernel on.
-static void gather_window(float *a, const struct conv2d_f32_args *args, struct window window,
-                          struct kernel_position at, size_t depth_count) {
-    // Where the taps of a kernel row are neighbours in memory they are one run: with few channels
-    // the runs' overhead counts, not the floats.
-    bool is_joined = args->x_pixel_stride == args->input_channels && args->dilation_width == 1 &&
-                     args->upsample == 1 && window.left >= 0 &&
-                     (size_t)window.left + args->kernel_width <= args->input_width;
-    while (depth_count > 0) {
-        const float *x = tap_pixel(args, window, at.row, at.column);
-        size_t taps = is_joined && x != args->zeros ? args->kernel_width - at.column : 1;
-        size_t count = smaller(taps * args->input_channels - at.channel, depth_count);
-        gather_run(a, x + at.channel, count);
-        a += count;
-        depth_count -= count;
-        at.channel = 0;
-        at.column += taps;
-        if (at.column == args->kernel_width) {
-            at.column = 0;
-            at.row++;
+    const float *line = window.image + (row >> gathering->halving) * gathering->pitch;
+    if ((size_t)window.left < gathering->joined_limit) {
+        size_t column = (size_t)window.left + kernel_column;
+        gather_run(a, line + column * args->x_pixel_stride + channel, count);
+        return;
+    }
+    while (count > 0) {
+        size_t column = (size_t)window.left + kernel_column * args->dilation_width;
+        size_t run = smaller(args->input_channels - channel, count);
+        if (column < gathering->column_limit) {
+            column >>= gathering->halving;
+            gather_run(a, line + column * args->x_pixel_stride + channel, run);
+        } else {
+            gather_zeros(a, run);
         }
+        a += run;
+        count -= run;
+        channel = 0;
+        kernel_column++;
     }
 }
 
 static void gather_pixels(float *a, const void *args, size_t row_begin, size_t row_count,
                           size_t depth_begin, size_t depth_count) {
-    const struct conv2d_f32_args *conv = args;
-    size_t tap = depth_begin / conv->input_channels;
-    struct kernel_position at = {
-        .row = tap / conv->kernel_width,
-        .column = tap % conv->kernel_width,
-        .channel = depth_begin % conv->input_channels,
-    };
-    struct window window = window_of(conv, row_begin);
+    struct gathering gathering = gathering_of(args, depth_begin, depth_count);
+    struct window window = window_of(args, row_begin);
     for (size_t row = 0; row < row_count; row++) {
-        gather_window(a + row * GATHERED_STRIDE, conv, window, at, depth_count);
-        window = window_after(conv, window, row_begin + row);
+        float *to = a + row * GATHERED_STRIDE;
+        size_t column = gathering.kernel_column, channel = gathering.channel;
+        size_t left = depth_count;
+        for (size_t kernel_row = gathering.kernel_row; left > 0; kernel_row++) {
+            size_t whole = (gathering.args->kernel_width - column) * gathering.args->input_channels;
+            size_t count = smaller(whole - channel, left);
+            gather_kernel_row(to, &gathering, window, kernel_row, column, channel, count);
+            to += count;
+            left -= count;
+            column = 0;
+            channel = 0;
+        }
+        window = next_window(args, window);
     }
 }
 

@@ -71,6 +71,13 @@ ALWAYS_INLINE void gather_run(float *a, const float *x, size_t count) {
     }
 }
 
+/// As `gather_run`, of zeros.
+ALWAYS_INLINE void gather_zeros(float *a, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) {
+        v_store(a + i, v_zero());
+    }
+}
+
 /// Stores a finished tile that lies in `sums`, through the epilogue, to y.
 static void finish_tile(const struct product_f32 *product, const float *sums, struct range rows,
                         struct range columns) {
