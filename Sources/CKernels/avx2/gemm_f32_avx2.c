@@ -8,8 +8,11 @@
 #include "simd.h"
 
 enum {
-    TILE_ROWS = 6, TILE_COLUMNS = 16,
-    DEPTH_BLOCK = 256, DEPTH_LONGEST = 384, PANEL_GROUP = 8,
+    TILE_ROWS = 6,
+    TILE_COLUMNS = 16,
+    DEPTH_BLOCK = 384,
+    DEPTH_LONGEST = 640,
+    PANEL_GROUP = 8,
 };
 
 #include "../shared/gemm_f32_tile.h"
@@ -28,8 +31,16 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         }
     }
 
+    // The lines of the result arrive while the sums grow.
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch(tile->to + r * tile->to_stride, 1);
+    }
+
     const float *a = tile->a, *panel = tile->panel;
     const float *end = a + tile->depth;
+    // Unrolled, as the loop's own instructions would cost as many slots as a row's.
+    _Pragma("clang loop unroll_count(4)")
     for (; a < end; a++, panel += TILE_COLUMNS) {
         __m256 weight[2];
         UNROLL

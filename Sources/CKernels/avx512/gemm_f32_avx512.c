@@ -8,8 +8,11 @@
 #include "simd.h"
 
 enum {
-    TILE_ROWS = 14, TILE_COLUMNS = 32,
-    DEPTH_BLOCK = 384, DEPTH_LONGEST = 640, PANEL_GROUP = 10,
+    TILE_ROWS = 14,
+    TILE_COLUMNS = 32,
+    DEPTH_BLOCK = 384,
+    DEPTH_LONGEST = 640,
+    PANEL_GROUP = 10,
 };
 
 #include "../shared/gemm_f32_tile.h"
@@ -26,6 +29,13 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
             sums[r][v] = tile->from ? _mm512_loadu_ps(tile->from + r * tile->from_stride + v * 16)
                                     : _mm512_setzero_ps();
         }
+    }
+
+    // The lines of the result arrive while the sums grow.
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch(tile->to + r * tile->to_stride, 1);
+        __builtin_prefetch(tile->to + r * tile->to_stride + 16, 1);
     }
 
     const float *a = tile->a, *panel = tile->panel;

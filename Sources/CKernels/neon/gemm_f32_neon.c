@@ -12,7 +12,7 @@ enum {
     TILE_ROWS = 6,
     TILE_COLUMNS = 16,
     DEPTH_BLOCK = 256,
-    DEPTH_LONGEST = 384,
+    DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
 };
 
@@ -67,6 +67,12 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
             sums[r][v] = tile->from ? vld1q_f32(tile->from + r * tile->from_stride + v * 4)
                                     : vdupq_n_f32(0);
         }
+    }
+
+    // The lines of the result arrive while the sums grow.
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch(tile->to + r * tile->to_stride, 1);
     }
 
     const float *a = tile->a, *panel = tile->panel;

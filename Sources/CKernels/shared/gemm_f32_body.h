@@ -11,8 +11,8 @@
 // the end: then groups of rows are small and the sums wait on the stack.
 
 enum {
-    ROW_GROUP = 16 * TILE_ROWS,
-    WAITING_ROWS = 3 * TILE_ROWS,
+    TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
+    WAITING_TILES = 3,
     WAITING_STRIDE = PANEL_GROUP * TILE_COLUMNS,
 };
 
@@ -48,6 +48,18 @@ static struct range part(struct range whole, size_t index, size_t count) {
 
 static size_t parts(struct range whole, size_t longest) {
     return (whole.end - whole.begin + longest - 1) / longest;
+}
+
+/// Tile `index` of `count` that cover some rows: all are whole but the last two, which share what
+/// is left, for a tile of few rows takes as long as one of several.
+static struct range tile_rows(struct range rows, size_t index, size_t count) {
+    size_t begin = rows.begin + index * TILE_ROWS;
+    if (index + 2 < count) {
+        return (struct range){begin, begin + TILE_ROWS};
+    }
+    size_t sharing = smaller(count, 2);
+    struct range rest = {rows.begin + (count - sharing) * TILE_ROWS, rows.end};
+    return part(rest, index + sharing - count, sharing);
 }
 
 /// The length of depth blocks: all of it if that may be, else equal parts so that none is much too
@@ -157,7 +169,7 @@ static void multiply_tile(const struct product_f32 *product, const float *a, str
 static void multiply_group(const struct product_f32 *product, struct range rows,
                            struct range panels) {
     _Alignas(64) float a[TILE_ROWS * GATHERED_STRIDE];
-    _Alignas(64) float waiting[WAITING_ROWS * WAITING_STRIDE];
+    _Alignas(64) float waiting[WAITING_TILES * TILE_ROWS * WAITING_STRIDE];
     size_t waiting_stride = product->waits_in_y ? product->y_stride : WAITING_STRIDE;
     float *first = product->waits_in_y
                        ? product->y + rows.begin * product->y_stride + panels.begin * TILE_COLUMNS
@@ -168,12 +180,12 @@ static void multiply_group(const struct product_f32 *product, struct range rows,
     for (size_t begin = 0; begin < product->depth; begin += block) {
         struct range depth = {begin, smaller(begin + block, product->depth)};
         for (size_t tile = 0; tile < tiles; tile++) {
-            struct range tile_rows = part(rows, tile, tiles);
-            product->gather(a, product->args, tile_rows.begin, tile_rows.end - tile_rows.begin,
-                            depth.begin, depth.end - depth.begin);
-            float *row = first + (tile_rows.begin - rows.begin) * waiting_stride;
+            struct range own = tile_rows(rows, tile, tiles);
+            product->gather(a, product->args, own.begin, own.end - own.begin, depth.begin,
+                            depth.end - depth.begin);
+            float *row = first + (own.begin - rows.begin) * waiting_stride;
             for (size_t panel = panels.begin; panel < panels.end; panel++) {
-                multiply_tile(product, a, tile_rows, panel, depth,
+                multiply_tile(product, a, own, panel, depth,
                               row + (panel - panels.begin) * TILE_COLUMNS, waiting_stride);
             }
         }
@@ -196,12 +208,15 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
     product->waits_in_y = epilogue->residual != product->y;
 
     bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_LONGEST;
-    size_t groups = parts(rows, waits_on_stack ? WAITING_ROWS : ROW_GROUP);
+    struct range tiles = {0, parts(rows, TILE_ROWS)};
+    size_t groups = parts(tiles, waits_on_stack ? WAITING_TILES : TILE_GROUP);
     size_t panel_groups = parts(panels, PANEL_GROUP);
     for (size_t group = 0; group < groups; group++) {
+        struct range own = part(tiles, group, groups);
+        own.begin = rows.begin + own.begin * TILE_ROWS;
+        own.end = smaller(rows.begin + own.end * TILE_ROWS, rows.end);
         for (size_t panel_group = 0; panel_group < panel_groups; panel_group++) {
-            multiply_group(product, part(rows, group, groups),
-                           part(panels, panel_group, panel_groups));
+            multiply_group(product, own, part(panels, panel_group, panel_groups));
         }
     }
 }
