@@ -37,7 +37,7 @@ import Testing
     let bytes = try #require(files[name])
     let isJSON = name.hasSuffix(".json")
     let lastBrace = isJSON ? try #require(bytes.lastIndex(of: UInt8(ascii: "}"))) : 0
-    for step in 0..<60 {
+    for step in stride(from: 0, to: 60, by: GoldenLines.stride) {
       let count = bytes.count * step / 60
       let start = Array(bytes[..<count])
       if isJSON, count <= lastBrace {
@@ -57,7 +57,7 @@ import Testing
     let (files, name) = try parts(of: target)
     var bytes = try #require(files[name])
     var state: UInt64 = 0x5EED
-    for _ in 0..<250 {
+    for _ in 0..<(400 / GoldenLines.stride) {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       // Half of the damage goes to the first kilobytes, where the structure is.
       let span = state & 1 == 0 ? bytes.count : min(bytes.count, 3_000)

@@ -127,10 +127,10 @@ def sets():
     strip = normalizers.BertNormalizer(False, False, True, False)
     marks = normalizers.StripAccents()
     return [
-        ("letters", "`\\\\p{L}` of its regular expressions.", code_set(lambda c: letter(c, 3))),
-        ("numbers", "`\\\\p{N}` of its regular expressions.", code_set(lambda c: numeral(c, 3))),
+        ("letters", "`\\p{L}` of its regular expressions.", code_set(lambda c: letter(c, 3))),
+        ("numbers", "`\\p{N}` of its regular expressions.", code_set(lambda c: numeral(c, 3))),
         ("numerics", "What `Digits` splits at.", code_set(lambda c: numeric(c, 3))),
-        ("words", "`\\\\w` of its regular expressions.", code_set(lambda c: word(c, 1))),
+        ("words", "`\\w` of its regular expressions.", code_set(lambda c: word(c, 1))),
         (
             "punctuation",
             "What `BertPreTokenizer` and `Punctuation` split at.",
