@@ -80,9 +80,10 @@ struct BytePairs: Sendable {
     ids.append(contentsOf: symbols)
   }
 
-  /// The ids of a word's characters. Without an unknown piece in the vocabulary, characters outside
-  /// of it vanish, as they do in the reference; an unknown character waits while
-  /// those spelled in bytes pass, as there too.
+  /// The ids of a word's characters.
+  ///
+  /// Without an unknown piece in the vocabulary, characters outside of it vanish, as they do in the
+  /// reference; an unknown character waits while those spelled in bytes pass, as there too.
   private func symbols(of word: UnsafeBufferPointer<UInt8>) -> [Int32] {
     var symbols: [Int32] = []
     symbols.reserveCapacity(word.count)

@@ -157,8 +157,10 @@ struct JSONReader {
   }
 
   /// Reads a number the way the reference library's JSON parser does: up to 19 digits as one
-  /// integer, then one multiplication or division by a power of ten. This may miss the nearest
-  /// double by one unit in the last place, and must: scores of pieces decide ties.
+  /// integer, then one multiplication or division by a power of ten.
+  ///
+  /// This may miss the nearest double by one unit in the last place, and must: scores of pieces
+  /// decide ties.
   mutating func readNumber() throws -> Double {
     skipWhitespace()
     let isNegative = peek() == UInt8(ascii: "-")
@@ -353,5 +355,5 @@ struct JSONReader {
   }
 }
 
-/// 1e0 ... 1e308, each the double nearest to its value.
+/// The powers of ten from 1e0 to 1e308, each the double nearest to its value.
 private let powersOfTen: [Double] = (0...308).map { Double("1e\($0)") ?? .infinity }

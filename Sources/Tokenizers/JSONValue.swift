@@ -20,7 +20,9 @@ enum JSONValue: Sendable {
 }
 
 extension JSONReader {
-  /// Reads a whole value. The reader's depth limit bounds the recursion.
+  /// Reads a whole value.
+  ///
+  /// The reader's depth limit bounds the recursion.
   mutating func readValue() throws -> JSONValue {
     switch try nextKind() {
     case .object:

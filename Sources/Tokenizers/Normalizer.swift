@@ -19,8 +19,9 @@ enum Normalizer: Sendable {
     return normalizers
   }
 
-  /// At most how many times longer a text becomes, in bytes. Steps that double the text make an
-  /// endless one of it if there are enough of them.
+  /// At most how many times longer a text becomes, in bytes.
+  ///
+  /// Steps that double the text make an endless one of it if there are enough of them.
   private var growth: Int {
     switch self {
     case .machineTranslation, .stripAccents, .strip: 1
@@ -105,9 +106,10 @@ enum Normalizer: Sendable {
 struct NormalizedText {
   /// UTF-8.
   var bytes: [UInt8]
-  /// Scalars at the start that stem from the first character of the input. Once they are gone, the
-  /// text no longer counts as the start of the input, which decides where Metaspace with the scheme
-  /// "first" puts its mark.
+  /// Scalars at the start that stem from the first character of the input.
+  ///
+  /// Once they are gone, the text no longer counts as the start of the input, which decides where
+  /// Metaspace with the scheme "first" puts its mark.
   private var startCount: Int
 
   init(_ bytes: [UInt8]) {

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A set of byte strings, numbered in the order they came, that is quick to make and to search:
 /// the vocabulary of every model, and the added tokens.
 ///
@@ -118,12 +120,13 @@ struct PieceTable: Sendable {
   ) -> Bool {
     let range = range(of: number)
     guard range.count == key.count else { return false }
-    for index in 0..<key.count where text[range.lowerBound + index] != key[index] { return false }
-    return true
+    guard let key = key.baseAddress, let text = text.baseAddress else { return true }
+    return memcmp(key, text + range.lowerBound, range.count) == 0
   }
 
-  /// Whether a piece may start with the bytes that `hash` was made of. May be wrong only in saying
-  /// that one does.
+  /// Whether a piece may start with the bytes that `hash` was made of.
+  ///
+  /// May be wrong only in saying that one does.
   func mayBegin(_ hash: PieceHash) -> Bool {
     let bit = hash.mixed >> beginningShift
     return beginnings[Int(bit >> 6)] >> (bit & 63) & 1 != 0

@@ -1,4 +1,6 @@
-/// The special ids around the ids of a text. Type ids and pairs of texts are not made here.
+/// The special ids around the ids of a text.
+///
+/// Type ids and pairs of texts are not made here.
 struct PostProcessor: Sendable {
   /// Ids around a text that are accepted, in all and at each step of making them.
   private static let countLimit = 1024
@@ -73,8 +75,10 @@ struct PostProcessor: Sendable {
     return result
   }
 
-  /// The ids of a text with the special ones around them, at most `maximumCount` in all. What is
-  /// cut off is the text's end; the special ids stay as long as there is room for them alone.
+  /// The ids of a text with the special ones around them, at most `maximumCount` in all.
+  ///
+  /// What is cut off is the text's end; the special ids stay as long as there is room for them
+  /// alone.
   func apply(to ids: [Int32], maximumCount: Int?) -> [Int32] {
     var ids = ids
     if let maximumCount {

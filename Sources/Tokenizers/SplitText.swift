@@ -1,5 +1,7 @@
-/// A text cut into pieces on its way to the model. Cutting moves borders only; rewriting makes new
-/// bytes. Pieces are never empty, but for added tokens, whose text does not matter any more.
+/// A text cut into pieces on its way to the model.
+///
+/// Cutting moves borders only; rewriting makes new bytes. Pieces are never empty, but for added
+/// tokens, whose text does not matter any more.
 struct SplitText {
   struct Piece {
     var range: Range<Int>
@@ -46,8 +48,9 @@ struct SplitText {
     }
   }
 
-  /// Cuts every piece at the matches that `find` gives for its text (sorted, not overlapping). With
-  /// `inverted`, what lies between matches counts as match.
+  /// Cuts every piece at the matches that `find` gives for its text (sorted, not overlapping).
+  ///
+  /// With `inverted`, what lies between matches counts as match.
   mutating func split(
     _ behavior: Behavior, inverted: Bool = false,
     _ find: (UnsafeBufferPointer<UInt8>) -> [Range<Int>]

@@ -1,5 +1,7 @@
-/// What `Replace` and `Split` look for. Regular expressions are known by their text: those of the
-/// published tokenizer families are written out here as matchers, and others are refused by name.
+/// What `Replace` and `Split` look for.
+///
+/// Regular expressions are known by their text: those of the published tokenizer families are
+/// written out here as matchers, and others are refused by name.
 enum TextPattern: Sendable, Equatable {
   case literal([UInt8])
   /// `\s+`

@@ -81,8 +81,10 @@ package struct Tokenizer: Sendable {
     }
   }
 
-  /// The ids of a text that comes as bytes. What is not valid UTF-8 is read as U+FFFD, one for each
-  /// maximal start of a valid sequence, as Python's `decode(errors="replace")` does.
+  /// The ids of a text that comes as bytes.
+  ///
+  /// What is not valid UTF-8 is read as U+FFFD, one for each maximal start of a valid sequence, as
+  /// Python's `decode(errors="replace")` does.
   package func encode(
     utf8 bytes: UnsafeRawBufferPointer, maximumCount: Int? = nil, addSpecialTokens: Bool = true
   ) -> [Int32] {

@@ -1,5 +1,6 @@
-/// Why tokenizer files could not be used. Each case carries where, what was expected and what was
-/// found.
+/// Why tokenizer files could not be used.
+///
+/// Each case carries where, what was expected and what was found.
 package enum TokenizerError: Error, Equatable {
   /// The file breaks the rules of its own format at a byte offset.
   case malformed(file: String, offset: Int, expected: String, found: String)

@@ -179,7 +179,9 @@ extension BytePairs.Merges {
     }
   }
 
-  /// Adds `a b`; false if the line is not of that form. Lines with the version are passed over.
+  /// Adds `a b`; false if the line is not of that form.
+  ///
+  /// Lines with the version are passed over.
   mutating func add(line: UnsafeBufferPointer<UInt8>, file: String) throws -> Bool {
     if line.starts(with: "#version".utf8) { return true }
     let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)

@@ -1,11 +1,15 @@
 extension Tokenizer {
-  /// The files of a folder that say anything about its tokenizer. Not all must be there.
+  /// The files of a folder that say anything about its tokenizer.
+  ///
+  /// Not all must be there.
   package static let fileNames = [
     "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt",
   ]
 
   /// Makes the tokenizer of a folder from its files' contents, by file name (see `fileNames`;
-  /// others are ignored). The bytes are read here and not kept.
+  /// others are ignored).
+  ///
+  /// The bytes are read here and not kept.
   ///
   /// `tokenizer.json` says everything. Without it, `vocab.txt` is read as BERT's, and `vocab.json`
   /// with `merges.txt` as CLIP's.

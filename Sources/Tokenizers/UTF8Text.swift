@@ -1,5 +1,7 @@
-/// Reading and writing Unicode scalars in UTF-8 bytes. Text travels through the tokenizer as bytes
-/// and scalars as `UInt32`: pieces are byte ranges, and no `String` is made on the way.
+/// Reading and writing Unicode scalars in UTF-8 bytes.
+///
+/// Text travels through the tokenizer as bytes and scalars as `UInt32`: pieces are byte ranges, and
+/// no `String` is made on the way.
 enum UTF8Text {
   /// What stands for bytes that are no text, U+FFFD.
   static let replacement: UInt32 = 0xFFFD

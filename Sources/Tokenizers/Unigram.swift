@@ -8,7 +8,7 @@ struct Unigram: Sendable {
   private let scores: [Double]
   private let unknownScore: Double
   let unknownID: Int32
-  /// Ids of `<0x00>` ... `<0xFF>`, -1 where the vocabulary lacks one; nil without byte fallback.
+  /// Ids of `<0x00>` to `<0xFF>`, -1 where the vocabulary lacks one; nil without byte fallback.
   private let byteIDs: [Int32]?
 
   /// `pieces` and `scores` run in parallel; their number is the id.
@@ -37,7 +37,9 @@ struct Unigram: Sendable {
     }
   }
 
-  /// The best way found so far to reach a place in the text: the last piece of it. Length 0: none.
+  /// The best way found so far to reach a place in the text: the last piece of it.
+  ///
+  /// Length 0: none.
   private struct Step {
     var score = 0.0
     var length: Int32 = 0

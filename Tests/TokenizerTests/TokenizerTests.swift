@@ -42,20 +42,21 @@ import Testing
     }
   }
 
-  /// (bytes, what Python's decode(errors="replace") makes of them)
-  @Test(arguments: [
-    ([0x61, 0xFF, 0x62], "a\u{FFFD}b"),
-    ([0xC0, 0x80], "\u{FFFD}\u{FFFD}"),
-    ([0xE2, 0x82], "\u{FFFD}"),
-    ([0xE2, 0x82, 0x61], "\u{FFFD}a"),
-    ([0xED, 0xA0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"),
-    ([0xF0, 0x9F, 0x98], "\u{FFFD}"),
-    ([0xF0, 0x9F, 0x98, 0x80], "\u{1F600}"),
-    ([0xF0, 0x80, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
-    ([0xF4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
-    ([0xF4, 0x8F, 0xBF, 0xBF], "\u{10FFFF}"),
-    ([0x80, 0x80], "\u{FFFD}\u{FFFD}"),
-  ] as [([UInt8], String)])
+  // Bytes, and what Python's decode(errors="replace") makes of them.
+  @Test(
+    arguments: [
+      ([0x61, 0xFF, 0x62], "a\u{FFFD}b"),
+      ([0xC0, 0x80], "\u{FFFD}\u{FFFD}"),
+      ([0xE2, 0x82], "\u{FFFD}"),
+      ([0xE2, 0x82, 0x61], "\u{FFFD}a"),
+      ([0xED, 0xA0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"),
+      ([0xF0, 0x9F, 0x98], "\u{FFFD}"),
+      ([0xF0, 0x9F, 0x98, 0x80], "\u{1F600}"),
+      ([0xF0, 0x80, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
+      ([0xF4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
+      ([0xF4, 0x8F, 0xBF, 0xBF], "\u{10FFFF}"),
+      ([0x80, 0x80], "\u{FFFD}\u{FFFD}"),
+    ] as [([UInt8], String)])
   func invalidUTF8IsRepaired(bytes: [UInt8], text: String) throws {
     let tokenizer = try Self.tokenizer("roberta")
     #expect(tokenizer.encode(utf8: bytes) == tokenizer.encode(text))
@@ -86,8 +87,10 @@ import Testing
     #expect(tokenizer.maximumCount == 77)
   }
 
-  /// Sixteen times the text must take about sixteen times the time, not 256 times. Time is that of
-  /// the thread, so that other work on the machine does not count, and 64 times are allowed.
+  /// Sixteen times the text must take about sixteen times the time, not 256 times.
+  ///
+  /// Time is that of the thread, so that other work on the machine does not count, and 64 times are
+  /// allowed.
   @Test(arguments: ["bert", "clip", "roberta", "unigram", "odd_pairs", "odd_words"])
   func longTextsTakeLinearTime(name: String) throws {
     let tokenizer = try Self.tokenizer(name)

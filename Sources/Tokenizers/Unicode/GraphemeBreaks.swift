@@ -1,5 +1,6 @@
-/// Classes of code points for grapheme clusters (Unicode Standard Annex 29). The numbers are those
-/// of the packed table.
+/// Classes of code points for grapheme clusters (Unicode Standard Annex 29).
+///
+/// The numbers are those of the packed table.
 enum GraphemeClass: UInt8 {
   case other = 0
   case carriageReturn, lineFeed, control, extend, joiner, regionalIndicator, prepend, spacingMark

@@ -111,8 +111,10 @@ enum UnicodeNormalization: String, Sendable {
     return compositions[UInt64(first) << 32 | UInt64(second)]
   }
 
-  /// The pairs that compose. The tables hold full decompositions; the pair of a composite is what
-  /// all but its last scalar compose to, and its last. Shorter ones are therefore made first.
+  /// The pairs that compose.
+  ///
+  /// The tables hold full decompositions; the pair of a composite is what all but its last scalar
+  /// compose to, and its last. Shorter ones are therefore made first.
   private static func makeCompositions() -> [UInt64: UInt32] {
     let excluded = CodePointClasses(set: UnicodeNormalizationData.excluded)
     var byLength: [Int: [(UInt32, [UInt32])]] = [:]

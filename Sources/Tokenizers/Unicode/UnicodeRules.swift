@@ -1,6 +1,8 @@
-/// What the reference library thinks of a scalar. Its parts follow different versions of Unicode,
-/// so these rules come from tables made by asking it (see `make_unicode_tables.py` in the tests),
-/// not from the standard library, whose answers would also change with the toolchain.
+/// What the reference library thinks of a scalar.
+///
+/// Its parts follow different versions of Unicode, so these rules come from tables made by asking
+/// it (see `make_unicode_tables.py` in the tests), not from the standard library, whose answers
+/// would also change with the toolchain.
 enum UnicodeRules {
   private static let letters = CodePointClasses(set: UnicodeSetData.letters)
   private static let numbers = CodePointClasses(set: UnicodeSetData.numbers)
