@@ -63,10 +63,13 @@ let package = Package(
       ],
       path: "Sources/pipit", swiftSettings: settings),
 
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
     tests("KernelTests", needs: ["Kernels", "Tensors"], extra: ["CKernels"]),
     tests("GraphTests", needs: ["Graph", "Tensors"]),
-    tests("RuntimeTests", needs: ["Runtime", "Graph", "Kernels", "Tensors"]),
+    tests(
+      "RuntimeTests", needs: ["Models", "Runtime", "Graph", "Kernels", "Tensors"],
+      extra: ["CTestSupport"]),
     tests("FormatTests", needs: ["Formats", "Tensors"]),
     tests("TokenizerTests", needs: ["Tokenizers"], exclude: ["Goldens"]),
     tests(

@@ -80,7 +80,8 @@ package final class GraphBuilder {
     return try add(.conv2D(op), [x], scope.path)
   }
 
-  /// Multi-head attention over `[batch, tokens, heads * headDimension]`; `scale` is 1 / sqrt(headDimension) unless given.
+  /// Multi-head attention over `[batch, tokens, heads * headDimension]`; `scale` is
+  /// 1 / sqrt(headDimension) unless given.
   package func attention(
     q: Value, k: Value, v: Value, heads: Int, keyBias: Value? = nil, causal: Bool = false,
     scale: Float? = nil, at scope: Scope

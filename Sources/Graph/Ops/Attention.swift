@@ -2,7 +2,8 @@ package import PipitTensors
 
 /// Multi-head scaled dot-product attention: softmax(q k^T * scale + keyBias) v, head by head.
 ///
-///     q [batch, queries, ..]   k, v [batch, keys, ..]   keyBias [batch, keys]   output [batch, queries, heads * headDimension]
+///     q [batch, queries, ..]   k, v [batch, keys, ..]   keyBias [batch, keys]
+///     output [batch, queries, heads * headDimension]
 ///
 /// q, k and v may be columns of wider values (of one merged product): each is read from its offset.
 package struct Attention: Hashable, Sendable {
