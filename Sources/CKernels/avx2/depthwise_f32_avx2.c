@@ -1,5 +1,5 @@
-// Depthwise convolution with AVX2 and FMA: blocks of 4 pixels x 2 vectors of channels, which with their
-// weights take 10 of the 16 registers.
+// Depthwise convolution with AVX2 and FMA: blocks of 4 pixels x 2 vectors of channels,
+// which with their weights take 10 of the 16 registers.
 #if defined(__x86_64__)
 #include "../internal.h"
 #include "isa_begin.h"

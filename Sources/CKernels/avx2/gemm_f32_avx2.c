@@ -1,7 +1,7 @@
 // Matrix products and convolution with AVX2 and FMA: register tiles of 6 x 16.
 //
-// 12 accumulators, 2 vectors of weights and one broadcast element fill the 16 registers. Per step of
-// depth 12 multiply-adds need 8 loads: with two of each per cycle the multiply-adds set the pace.
+// 12 accumulators, 2 vectors of weights and one broadcast element fill the 16 registers. Per step
+// of depth 12 multiply-adds need 8 loads: with two of each per cycle multiply-adds set the pace.
 #if defined(__x86_64__)
 #include "../internal.h"
 #include "isa_begin.h"
@@ -79,7 +79,6 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 }
 
-/// The columns that no vector covers are left as they are.
 ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
                                    const size_t vectors) {
     switch (rows) {
@@ -92,6 +91,7 @@ ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
     }
 }
 
+/// Where one vector has all wanted columns the others are left as they are.
 static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);

@@ -1,7 +1,7 @@
 // Matrix products and convolution with AVX-512: register tiles of 14 x 32.
 //
-// 28 accumulators, 2 vectors of weights and one broadcast element fill the 32 registers. Per step of
-// depth 28 multiply-adds need 16 loads: with two of each per cycle the multiply-adds set the pace.
+// 28 accumulators, 2 vectors of weights and one broadcast element fill the 32 registers. Per step
+// of depth 28 multiply-adds need 16 loads: with two of each per cycle multiply-adds set the pace.
 #if defined(__x86_64__)
 #include "../internal.h"
 #include "isa_begin.h"
@@ -78,7 +78,6 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 }
 
-/// The columns that no vector covers are left as they are.
 ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
                                    const size_t vectors) {
     switch (rows) {
@@ -99,6 +98,7 @@ ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
     }
 }
 
+/// Where one vector has all wanted columns the others are left as they are.
 static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);

@@ -1,5 +1,5 @@
-// Depthwise convolution with NEON: blocks of 4 pixels x 4 vectors of channels, which with their
-// weights take 20 of the 32 registers.
+// Depthwise convolution with NEON: blocks of 4 pixels x 4 vectors of channels,
+// which with their weights take 20 of the 32 registers.
 #if defined(__aarch64__)
 #include "../internal.h"
 #include "isa_begin.h"

@@ -1,8 +1,8 @@
 // Matrix products and convolution with NEON: register tiles of 6 x 16.
 //
-// 24 accumulators, 6 vectors of the left operand and 2 of weights fill the 32 registers. A vector of
-// the left operand holds four steps of depth of one row, which multiply-adds take lane by lane: four
-// steps need 22 loads for 96 multiply-adds, so that one load unit is enough for two of those.
+// 24 accumulators, 6 vectors of the left operand and 2 of weights fill the 32 registers. A vector
+// of the left operand holds four steps of depth of one row, which multiply-adds take lane by lane:
+// four steps need 22 loads for 96 multiply-adds, so that one load unit is enough for two of those.
 #if defined(__aarch64__)
 #include "../internal.h"
 #include "isa_begin.h"
@@ -18,7 +18,7 @@ enum {
 
 #include "../shared/gemm_f32_tile.h"
 
-/// sums += x[., lane] * panel[lane] over `rows` x `vectors`; lane is a constant where this is inlined.
+/// sums += x[., lane] * panel[lane] over `rows` x `vectors`, all constants where this is inlined.
 ALWAYS_INLINE void accumulate_lane(float32x4_t sums[TILE_ROWS][4], const float32x4_t x[TILE_ROWS],
                                    const float *panel, const int lane, const size_t rows,
                                    const size_t vectors) {
@@ -117,7 +117,7 @@ ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
     }
 }
 
-/// The columns of vectors that no wanted column is in are left as they are.
+/// Vectors of columns of which none is wanted are left as they are.
 static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);

@@ -4,10 +4,10 @@
 /// What the windows of one gathering have in common.
 struct gathering {
     const struct conv2d_f32_args *args;
-    size_t pitch;                          // floats from input row to input row
-    size_t row_limit, column_limit;        // of the (enlarged) input
-    size_t halving;                        // shift from the enlarged input to the stored one
-    size_t joined_limit;                   // windows with a left edge below this are joined
+    size_t pitch;                    // floats from input row to input row
+    size_t row_limit, column_limit;  // of the (enlarged) input
+    size_t halving;                  // shift from the enlarged input to the stored one
+    size_t joined_limit;             // windows whose left edge is below it have joined taps
     size_t kernel_row, kernel_column, channel;  // where in the kernel the depth begins
     size_t depth_count;
 };

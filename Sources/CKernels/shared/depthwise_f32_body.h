@@ -17,12 +17,13 @@ struct pixel_block {
 ALWAYS_INLINE const float *depthwise_tap(const struct conv2d_f32_args *args, const float *line,
                                          size_t output_x, size_t kernel_column) {
     // Left of the image the subtraction wraps around: past any image.
-    size_t x = output_x * args->stride_width + kernel_column * args->dilation_width - args->pad_left;
+    size_t left = output_x * args->stride_width - args->pad_left;
+    size_t x = left + kernel_column * args->dilation_width;
     return line && x < args->input_width ? line + x * args->x_pixel_stride : NULL;
 }
 
-/// `pixels` outputs x `vectors` of channels from `channel` on, of which `count` channels are wanted;
-/// pixels and vectors are constants where this is inlined. count < LANES only if vectors is 1.
+/// `pixels` outputs x `vectors` of channels from `channel` on, both constants where this is inlined.
+/// Of each vector `count` channels are wanted: all of them, unless vectors is 1.
 ALWAYS_INLINE void depthwise_block(const struct conv2d_f32_args *args, struct pixel_block block,
                                    size_t channel, size_t count, const size_t pixels,
                                    const size_t vectors) {

@@ -1,19 +1,19 @@
 // Blocking of matrix products, once for all levels, over a level's register tile (gemm_f32_tile.h).
 //
-// For a group of rows, for a group of panels, for a block of depth: gather a tile's rows of the left
-// operand next to each other, then multiply them with each panel of the group. So
+// For a group of rows, for a group of panels, for a block of depth: gather a tile's rows of the
+// left operand next to each other, then multiply them with each panel of the group. So
 //
 //   - the gathered tile (TILE_ROWS * DEPTH_BLOCK floats) stays in the first-level cache,
 //   - the panels' block (PANEL_GROUP * DEPTH_BLOCK * TILE_COLUMNS floats) in the second,
 //   - convolution needs another gathering and nothing else: no im2col image exists.
 //
-// Sums of finished depth blocks wait in y. They cannot when y is also the residual, which is read at
-// the end: then groups of rows are small and the sums wait on the stack.
+// Sums of finished depth blocks wait in y. They cannot when y is also the residual, which is read
+// at the end: then groups of rows are small and the sums wait on the stack.
 
 enum {
     TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
-    WAITING_TILES = 3,
     WAITING_STRIDE = PANEL_GROUP * TILE_COLUMNS,
+    WAITING_TILES = 54 * 1024 / (4 * TILE_ROWS * WAITING_STRIDE),  // of 54 KiB of stack
 };
 
 /// Writes rows [row_begin, row_begin + row_count) x depth [depth_begin, depth_begin + depth_count)
@@ -201,10 +201,11 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
     ASSUME(product->depth > 0 && product->y_stride >= product->columns);
     ASSUME(!epilogue->residual || epilogue->residual_stride >= product->columns);
 
-    bool clamps = epilogue->activation == ACTIVATION_RELU || epilogue->activation == ACTIVATION_RELU6;
+    enum activation activation = epilogue->activation;
+    bool clamps = activation == ACTIVATION_RELU || activation == ACTIVATION_RELU6;
+    bool is_activated_last = epilogue->residual_first || !epilogue->residual;
     product->finishes_in_registers =
-        epilogue->activation == ACTIVATION_NONE ||
-        (clamps && (epilogue->residual_first || !epilogue->residual));
+        activation == ACTIVATION_NONE || (clamps && is_activated_last);
     product->waits_in_y = epilogue->residual != product->y;
 
     bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_LONGEST;

@@ -1,6 +1,6 @@
-// What the drivers of shared/gemm_f32_body.h ask of a level's register-tile kernel. The level's file
-// defines TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16) and PANEL_GROUP
-// before it includes this, and after it
+// What shared/gemm_f32_body.h asks of a level's register-tile kernel. The level's file defines
+// TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16) and PANEL_GROUP before it
+// includes this, and after it
 //
 //     static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns);
 #include "epilogue_f32_body.h"
@@ -9,8 +9,8 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 enum {
-    /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may store
-    /// whole vectors, and so that rows do not all fall into the same sets of the cache.
+    /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may
+    /// store whole vectors, and so that rows do not all fall into the same sets of the cache.
     GATHERED_STRIDE = DEPTH_LONGEST + 16,
 };
 
@@ -18,7 +18,8 @@ enum {
 ///
 ///     to[r, c] = finish(from[r, c] + sum over d of a[r, d] * panel[d, c])
 ///
-/// from NULL stands for zeros; `to` may equal `from`. All columns of the tile are computed.
+/// from NULL stands for zeros; `to` may equal `from`. Columns past those that are wanted may be
+/// computed too: memory for all TILE_COLUMNS is there.
 struct tile_f32 {
     const float *a;      // [rows, GATHERED_STRIDE]
     const float *panel;  // [depth, TILE_COLUMNS]
