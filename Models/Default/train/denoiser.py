@@ -18,13 +18,15 @@ KINDS = {"name": 0.45, "written": 0.4, "keyword": 0.15}
 UNCONDITIONAL = 0.1
 STATE_NOISE = 0.15  # of the states' own deviation: near-by wordings become near-by conditions
 WHITENING = 0.5  # 0 leaves the coordinates' own deviations, 1 makes them all alike
-EMA = 0.9995
+EMA = 0.99
+AVERAGE_EVERY = 4  # steps
+DECAY = 0.3  # the last part of the training, in which the rate falls to nothing
 CONFIG = {
     "_class_name": "PipitFlowMLP",
     "latent_shape": [32, 8, 8],
-    "coordinates": 384,
-    "width": 512,
-    "num_layers": 8,
+    "coordinates": 448,
+    "width": 576,
+    "num_layers": 7,
     "expansion": 3,
     "caption_channels": 384,
     "caption_queries": 4,
@@ -112,37 +114,51 @@ class Samples:
         self.coordinates = coordinates
         self.states, self.starts = captions["states"], captions["starts"]
         self.empty = len(captions["texts"]) - 1
-        self.ids = [captions["groups"].get(group, {}) for group in groups]
-        self.kinds = [[kind for kind in KINDS if ids.get(kind)] for ids in self.ids]
-        self.members = {
-            name: [i for i, group in enumerate(groups) if group[0] == name and self.kinds[i]]
-            for name in SHARES
-        }
-        self.noise = STATE_NOISE * self.states[:10000].float().std().item()
+        flat, self.first, self.count = [], [], []
+        for group in groups:
+            ids = captions["groups"].get(group, {})
+            lists = [ids.get(kind, []) for kind in KINDS]
+            self.first.append([len(flat) + sum(map(len, lists[:k])) for k in range(len(lists))])
+            self.count.append([len(each) for each in lists])
+            flat += [i for each in lists for i in each]
+        self.flat = torch.tensor(flat)
+        self.first, self.count = torch.tensor(self.first), torch.tensor(self.count)
+        self.kinds = (self.count > 0) * torch.tensor(list(KINDS.values()))
+        kinds_of_group = torch.tensor([list(SHARES).index(group[0]) for group in groups])
+        usable = self.kinds.sum(1) > 0
+        self.members = [
+            ((kinds_of_group == k) & usable).nonzero().squeeze(1) for k in range(len(SHARES))
+        ]
+        self.noise = STATE_NOISE * math.sqrt(3) * self.states[:10000].float().std().item()
 
-    def caption(self, index):
-        if random.random() < UNCONDITIONAL:
-            return self.empty
-        kinds = self.kinds[index]
-        kind = random.choices(kinds, [KINDS[kind] for kind in kinds])[0]
-        return random.choice(self.ids[index][kind])
+    def drawn(self, count):
+        """Indices of pictures by share."""
+        sizes = [round(share * count) for share in SHARES.values()]
+        parts = [m[torch.randint(len(m), (size,))] for m, size in zip(self.members, sizes)]
+        return torch.cat(parts)
+
+    def captions(self, indices):
+        """One caption for each picture, sometimes none."""
+        kinds = torch.multinomial(self.kinds[indices], 1)
+        count = self.count[indices].gather(1, kinds)[:, 0]
+        first = self.first[indices].gather(1, kinds)[:, 0]
+        chosen = self.flat[first + (torch.rand(len(count)) * count).long()]
+        return torch.where(torch.rand(len(count)) < UNCONDITIONAL, self.empty, chosen)
 
     def padded(self, captions):
         """States and mask of captions by id."""
-        captions = torch.as_tensor(captions)
         lengths = self.starts[captions + 1] - self.starts[captions]
         places = torch.arange(int(lengths.max()))[None]
         mask = places < lengths[:, None]
         rows = (self.starts[captions][:, None] + places).clamp(max=len(self.states) - 1)
-        return self.states[rows] * mask[..., None], mask
+        return self.states[rows], mask
 
     def batch(self, count):
-        names = random.choices(list(SHARES), list(SHARES.values()), k=count)
-        indices = [random.choice(self.members[name]) for name in names]
-        states, mask = self.padded([self.caption(index) for index in indices])
-        states = states.float()
-        states = states + self.noise * torch.randn_like(states)
-        return self.coordinates[torch.tensor(indices)], states, mask
+        indices = self.drawn(count)
+        states, mask = self.padded(self.captions(indices))
+        states = states.bfloat16()
+        states = states + torch.empty_like(states).uniform_(-self.noise, self.noise)
+        return self.coordinates[indices], states, mask
 
 
 class Trainer:
@@ -154,7 +170,7 @@ class Trainer:
         coordinates = self.model.coordinates(latents.to(device)).cpu()
         self.samples = Samples(coordinates, groups, torch.load(options.work / "captions.pt"))
         standardize(self.model, self.samples.states[:200000].to(device))
-        sizes = {name: len(members) for name, members in self.samples.members.items()}
+        sizes = dict(zip(SHARES, map(len, self.samples.members)))
         print(f"{sizes}, {kept:.4f} of the variance kept, noise {self.samples.noise:.3f}", flush=True)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
@@ -180,7 +196,7 @@ class Trainer:
         save_file(weights, folder / "diffusion_pytorch_model.safetensors")
 
     def one_step(self, progress):
-        rate = min(1, (self.step + 1) / 300) * (0.01 + 0.99 * math.cos(progress * math.pi / 2) ** 2)
+        rate = min(1, (self.step + 1) / 150, max(0.01, (1 - progress) / DECAY))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.options.rate
         target, states, mask = (x.to(self.device) for x in self.samples.batch(self.options.batch))
@@ -195,9 +211,14 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        decay = min(EMA, 1 - 1 / (self.step + 1))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        if self.step % AVERAGE_EVERY == 0:
+            self.follow()
         return loss.item()
+
+    def follow(self):
+        """Moves the average towards the model."""
+        decay = min(EMA, 1 - AVERAGE_EVERY / (self.step + AVERAGE_EVERY))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
 
     def run(self):
         clock = Clock(self.spent)
@@ -205,11 +226,11 @@ class Trainer:
         recent = []
         while clock.seconds() < budget:
             recent.append(self.one_step(clock.seconds() / budget))
-            if self.step % 200 == 0:
+            if self.step % 100 == 0:
                 mean = sum(recent) / len(recent)
                 print(f"{clock.seconds():.0f} s step {self.step} loss {mean:.4f}", flush=True)
                 recent = []
-            if self.step % 1000 == 0:
+            if self.step % 200 == 0:
                 self.save(clock.seconds())
         self.save(clock.seconds())
 
@@ -218,7 +239,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
     options = parser.parse_args()
     device = prepare(options)
