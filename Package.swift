@@ -76,7 +76,7 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats"], exclude: ["Goldens"]),
-    tests("CommandTests", needs: []),
+    tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),
   ],
   cLanguageStandard: .c17

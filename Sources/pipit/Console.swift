@@ -35,10 +35,10 @@ enum Console {
     guard number.isFinite, abs(number) < 1e12 else { return "\(number)" }
     let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
     let scaled = Int((abs(number) * Double(scale)).rounded())
+    let whole = (number < 0 && scaled > 0 ? "-" : "") + "\(scaled / scale)"
+    guard digits > 0 else { return whole }
     let fraction = String(scaled % scale)
-    let padding = String(repeating: "0", count: digits - fraction.count)
-    let sign = number < 0 && scaled > 0 ? "-" : ""
-    return sign + "\(scaled / scale)" + (digits > 0 ? "." + padding + fraction : "")
+    return whole + "." + String(repeating: "0", count: digits - fraction.count) + fraction
   }
 
   /// 12.3 MB and the like.

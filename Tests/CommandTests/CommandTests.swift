@@ -1,0 +1,183 @@
+import Testing
+
+/// Commands as a user types them: results, and one clear line for what cannot be done.
+@Suite(.serialized) struct CommandTests {
+  /// A failure: its exit code, one line on stderr that begins with the program's name, nothing on stdout.
+  private func expectFailure(
+    _ outcome: Outcome, code: Int32, mentions word: String,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    #expect(outcome.code == code, "\(outcome.errors)", sourceLocation: sourceLocation)
+    #expect(outcome.errors.hasPrefix("pipit: "), sourceLocation: sourceLocation)
+    #expect(
+      outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)",
+      sourceLocation: sourceLocation)
+    #expect(outcome.errors.contains(word), "\(outcome.errors)", sourceLocation: sourceLocation)
+    #expect(outcome.output.isEmpty, "\(outcome.output)", sourceLocation: sourceLocation)
+  }
+
+  @Test func helpShowsExamples() {
+    for command in ["generate", "sentiment", "encode", "run", "info"] {
+      let outcome = Command.run([command, "--help"])
+      #expect(outcome.code == 0)
+      #expect(outcome.output.contains("pipit \(command)"), "\(command)")
+    }
+    #expect(Command.run(["--version"]).output.hasPrefix("0."))
+  }
+
+  @Test func usageErrorsExitWith64() {
+    #expect(Command.run(["generate"]).code == 64)
+    #expect(Command.run(["sentiment"]).code == 64)
+    #expect(Command.run(["nonsense"]).code == 64)
+    #expect(Command.run(["sentiment", "a", "--image", "b.png"]).code == 64)
+  }
+
+  @Test(arguments: [
+    (["--steps", "0"], "--steps"), (["--steps", "100000"], "--steps"), (["--count", "0"], "--count"),
+    (["--guidance", "-1"], "--guidance"), (["--guidance", "nan"], "--guidance"),
+    (["--mood", "angry"], "--mood"), (["--size", "100000x100000"], "--size"),
+    (["--threads", "0"], "--threads"),
+  ])
+  func badOptionsAreNamed(options: [String], word: String) {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    let options = options.count == 2 && options[1].hasPrefix("-") ? ["\(options[0])=\(options[1])"] : options
+    let outcome = Command.run(["generate", "a cat", "-o", folder + "/x.png"] + options)
+    expectFailure(outcome, code: 64, mentions: word)
+    #expect(Command.files(in: folder).isEmpty)
+  }
+
+  @Test func badPromptsAreRefused() {
+    expectFailure(Command.run(["generate", "  \t "]), code: 65, mentions: "empty")
+    let enormous = String(repeating: "cat ", count: 20_000)
+    expectFailure(Command.run(["generate", enormous]), code: 65, mentions: "bytes")
+    let notText = Array("generate".utf8)
+    expectFailure(Command.run(bytes: [notText, [0x63, 0xFF, 0xC3]]), code: 65, mentions: "UTF-8")
+  }
+
+  @Test func outputsThatCannotBeWrittenAreToldFirst() {
+    expectFailure(
+      Command.run(["generate", "a cat", "-o", "/nonexistent/folder/x.png"]), code: 73,
+      mentions: "/nonexistent/folder/x.png")
+  }
+
+  @Test func unknownModelsAreNamed() {
+    let outcome = Command.run(["generate", "a cat", "--model", "/nonexistent", "-o", "/tmp/x.png"])
+    expectFailure(outcome, code: 66, mentions: "/nonexistent")
+    expectFailure(Command.run(["info", "/etc"]), code: 65, mentions: "model_index.json")
+  }
+
+  @Test func unknownLevelsAreNamed() {
+    let outcome = Command.run(["encode", "x"], environment: ["PIPIT_ISA=mmx"])
+    expectFailure(outcome, code: 64, mentions: "scalar")
+  }
+
+  @Test func picturesThatAreNoneAreRefused() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    Command.write(Array("this is no picture".utf8), to: folder + "/x.png")
+    expectFailure(Command.run(["info", folder + "/x.png"]), code: 65, mentions: "PNG")
+    expectFailure(
+      Command.run(["run", Command.bundle + "/vae", "--in", "sample=" + folder + "/x.png", "--out", "y=z"]),
+      code: 65, mentions: ".npy")
+  }
+}
+
+/// What needs the whole default bundle.
+@Suite(.serialized, .enabled(if: Command.hasBundle, "the default bundle is not complete"))
+struct BundleCommandTests {
+  @Test func theSameSeedGivesTheSameBytes() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    for (name, threads) in [("a", "1"), ("b", "2"), ("c", "3")] {
+      let outcome = Command.run([
+        "generate", "a smiling cat", "--seed", "5", "-o", "\(folder)/\(name).png", "--threads",
+        threads, "--quiet",
+      ])
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(outcome.output.isEmpty)
+    }
+    let first = Command.bytes(folder + "/a.png")
+    #expect(first.count > 500)
+    #expect(first == Command.bytes(folder + "/b.png"))
+    #expect(first == Command.bytes(folder + "/c.png"))
+    #expect(Command.files(in: folder) == ["a.png", "b.png", "c.png"])
+  }
+
+  @Test func thePictureRemembersItsRequest() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    let path = folder + "/x.png"
+    let made = Command.run([
+      "generate", "一只微笑的猫", "--seed", "9", "--steps", "4", "--mood", "auto", "-o", path, "--json",
+    ])
+    #expect(made.code == 0, "\(made.errors)")
+    #expect(made.output.contains("\"seed\":9") && made.output.contains("textSentiment"))
+    let told = Command.run(["info", path])
+    #expect(told.output.contains("prompt: 一只微笑的猫"))
+    #expect(told.output.contains("seed: 9") && told.output.contains("steps: 4"))
+  }
+
+  @Test func countMakesAGridOrFiles() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    let files = Command.run([
+      "generate", "a tree", "--count", "2", "--steps", "2", "-o", folder + "/t-%d.png", "--quiet",
+    ])
+    #expect(files.code == 0, "\(files.errors)")
+    let grid = Command.run([
+      "generate", "a tree", "--count", "2", "--steps", "2", "-o", folder + "/grid.png", "--json",
+    ])
+    #expect(grid.code == 0)
+    #expect(Command.files(in: folder) == ["grid.png", "t-1.png", "t-2.png"])
+  }
+
+  @Test func sentimentReadsTextsPicturesAndFiles() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    #expect(Command.run(["sentiment", "I love this wonderful day"]).output.hasPrefix("positive +"))
+    #expect(Command.run(["sentiment", "这家餐厅太差了，非常失望"]).output.hasPrefix("negative -"))
+    var lines = Array("great\nawful\r\n\n".utf8)
+    lines += [0xFF, 0xFE] + Array(String(repeating: "long ", count: 5000).utf8)
+    Command.write(lines, to: folder + "/lines.txt")
+    let read = Command.run(["sentiment", "--file", folder + "/lines.txt"])
+    #expect(read.code == 0, "\(read.errors)")
+    let results = read.output.split(separator: "\n", omittingEmptySubsequences: true)
+    #expect(results.count == 4)
+    #expect(results[0].hasPrefix("+") && results[0].hasSuffix("great"))
+    #expect(results[1].hasPrefix("-") && results[1].hasSuffix("awful"))
+    let missing = Command.run(["sentiment", "--image", folder + "/none.png"])
+    #expect(missing.code == 66)
+  }
+
+  @Test func encodeGivesUnitVectors() {
+    let raw = Command.run(["encode", "a cat", "--json"])
+    let numbers = raw.output.dropFirst().split(separator: ",").compactMap {
+      Double($0.filter { "0123456789.-e".contains($0) })
+    }
+    #expect(numbers.count == 384)
+    #expect(abs(numbers.reduce(0) { $0 + $1 * $1 } - 1) < 1e-4)
+  }
+
+  @Test func damagedWeightsAreRefused() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    Command.write(Command.bytes(Command.bundle + "/vae/config.json"), to: folder + "/config.json")
+    let name = "/diffusion_pytorch_model.safetensors"
+    let whole = Command.bytes(Command.bundle + "/vae" + name)
+    for count in [0, 7, 100, whole.count / 2, whole.count - 1] {
+      Command.write(Array(whole[..<count]), to: folder + name)
+      let outcome = Command.run(["info", folder])
+      #expect(outcome.code == 65, "\(count) bytes: \(outcome.errors)")
+      #expect(outcome.errors.contains("safetensors"))
+    }
+  }
+
+  @Test func infoTellsTheMachineAndTheModel() {
+    let outcome = Command.run(["info"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    for word in ["isa", "threads", "PipitFlowMLP", "BertModel", "arena"] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+  }
+}
