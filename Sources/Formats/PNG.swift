@@ -53,6 +53,8 @@ package enum PNG {
         found: "\(width)x\(height)")
     }
     image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
+    // Without this flag libpng takes 16-bit files without a gamma for linear light.
+    image.flags |= UInt32(PNG_IMAGE_FLAG_16BIT_sRGB)
     var white = png_color(red: 255, green: 255, blue: 255)
     var pixels = [UInt8](repeating: 255, count: 3 * width * height)
     let done = pixels.withUnsafeMutableBytes {
