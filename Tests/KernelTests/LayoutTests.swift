@@ -1,0 +1,77 @@
+import CKernels
+import TestSupport
+import Testing
+
+private let poolings: [ConvolutionCase] =
+  [1, 3, 7, 8, 9, 16, 17, 33, 64].map { ConvolutionCase(6, 9, from: $0, to: $0) } + [
+    .with(9, 11, from: 20, to: 20) { ($0.strideHeight, $0.strideWidth, $0.batch) = (2, 2, 3) },
+    .with(8, 5, from: 5, to: 5) { ($0.kernelHeight, $0.kernelWidth, $0.otherChannels) = (2, 3, 4) },
+    .with(7, 8, from: 18, to: 18) { ($0.padTop, $0.padLeft) = (0, 2) },
+    .with(1, 1, from: 4, to: 4) { _ in },
+  ]
+
+@Suite struct LayoutTests {
+  @Test(arguments: Level.running, poolings.indices)
+  func maxPool(level: Level, index: Int) {
+    let pooling = poolings[index]
+    // All below zero: padding that counted as zero would win.
+    let x = GuardedBuffer(pooling.x.map { $0 - 2 })
+    let channels = pooling.inputChannels
+    let y = GuardedBuffer(
+      count: (pooling.pixelCount - 1) * pooling.yPixelStride + channels, filledWith: 7)
+    var arguments = pooling.geometry
+    arguments.x = UnsafePointer(x.start)
+    arguments.y = y.start
+    let rows = pooling.batch * pooling.outputHeight
+    for row in stride(from: 0, to: rows, by: 2) {
+      level.table.pointee.max_pool_f32(&arguments, row, min(row + 2, rows))
+    }
+    let input = x.values
+    var expected = [Float](repeating: 7, count: y.count)
+    for pixel in 0..<pooling.pixelCount {
+      for channel in 0..<channels {
+        let window = (0..<pooling.taps).compactMap { tap in
+          pooling.inputIndex(
+            pixel: pixel, kernelRow: tap / pooling.kernelWidth,
+            kernelColumn: tap % pooling.kernelWidth
+          ).map { input[$0 + channel] }
+        }
+        expected[pixel * pooling.yPixelStride + channel] = window.max() ?? -.infinity
+      }
+    }
+    #expect(bits(y.values) == bits(expected))
+  }
+
+  @Test(arguments: Level.running, [1, 3, 8, 17])
+  func upsampling(level: Level, channels: Int) {
+    let (height, width) = (3, 5)
+    let x = randoms(height * width * channels, seed: 1)
+    let y = output(of: x, count: 4 * x.count) {
+      level.table.pointee.upsample2x_f32($0, $1, width, channels, 0, 1)
+      level.table.pointee.upsample2x_f32($0, $1, width, channels, 1, 2 * height)
+    }
+    let expected = (0..<4 * x.count).map { i in
+      let pixel = i / channels
+      let (row, column) = (pixel / (2 * width), pixel % (2 * width))
+      return x[(row / 2 * width + column / 2) * channels + i % channels]
+    }
+    #expect(bits(y) == bits(expected))
+  }
+
+  @Test(arguments: Level.running, vectorCounts)
+  func transposition(level: Level, rows: Int) {
+    for columns in [1, 5, 16, 40] {
+      let (xStride, yStride) = (columns + 2, rows + 3)
+      let x = randoms((rows - 1) * xStride + columns, seed: 1)
+      let y = output(of: x, count: (columns - 1) * yStride + rows) {
+        level.table.pointee.transpose_f32($0, yStride, $1, xStride, rows, columns)
+      }
+      for column in 0..<columns {
+        for row in 0..<rows where y[column * yStride + row] != x[row * xStride + column] {
+          Issue.record("row \(row) of column \(column) is not where it belongs")
+        }
+      }
+      #expect(y.filter(\.isNaN).count == (columns - 1) * (yStride - rows))
+    }
+  }
+}
