@@ -99,7 +99,8 @@ package struct Autoencoder: Sendable {
     return g.graph
   }
 
-  private func blocks(_ g: GraphBuilder, _ x: Value, _ level: Int, at scope: Scope) throws -> Value {
+  private func blocks(_ g: GraphBuilder, _ x: Value, _ level: Int, at scope: Scope) throws -> Value
+  {
     var x = x
     for index in 0..<blockCounts[level] {
       let block = scope / "blocks" / index

@@ -37,7 +37,9 @@ package struct FlowMLP: Sendable {
       throw configuration.error("time_channels", "an even number", "\(timeChannels)")
     }
     epsilon = Float(try configuration.number("norm_eps", fallback: 1e-6))
-    guard epsilon > 0 else { throw configuration.error("norm_eps", "a positive number", "\(epsilon)") }
+    guard epsilon > 0 else {
+      throw configuration.error("norm_eps", "a positive number", "\(epsilon)")
+    }
   }
 
   /// sample `[batch, coordinates]`, timestep `[batch]` (sigma * 1000), condition `[batch, width]` (what
@@ -91,7 +93,8 @@ package struct FlowMLP: Sendable {
       v: try g.linear(states, at: scope / "to_v", to: captionChannels), heads: captionHeads,
       keyBias: keyBias, at: scope)
     let tokenWeights = try g.add(.maskWeights, [mask], "mask")
-    let mean = try g.add(.meanRows(MeanRows(hasWeights: true)), [states, tokenWeights], "caption.mean")
+    let mean = try g.add(
+      .meanRows(MeanRows(hasWeights: true)), [states, tokenWeights], "caption.mean")
     let answers = try g.reshape(attended, to: [batch, captionQueries * captionChannels])
     return try perceptron(g, try g.concatenate([answers, mean], axis: 1), at: scope)
   }

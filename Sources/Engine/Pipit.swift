@@ -63,6 +63,12 @@ public final class Pipit {
     Float(try folder.configuration.number("default_guidance", fallback: 2.5))
   }
 
+  /// Whether a prompt has more tokens than the model reads; the rest is left out.
+  public func isCut(_ prompt: String) throws -> Bool {
+    try loadedEncoder().ids(prompt, limit: TextToImage.captionTokens + 1).count
+      > TextToImage.captionTokens
+  }
+
   // MARK: Moods
 
   /// The mood of a text.
@@ -70,8 +76,11 @@ public final class Pipit {
 
   /// The moods of texts, in order; faster together than one by one.
   public func sentiments(of texts: [String]) throws -> [Sentiment] {
-    let pipeline = try textSentiment ?? TextSentiment(
-      encoder: try loadedEncoder(), head: try folder.component("text_sentiment"), machine: machine)
+    let pipeline =
+      try textSentiment
+      ?? TextSentiment(
+        encoder: try loadedEncoder(), head: try folder.component("text_sentiment"), machine: machine
+      )
     textSentiment = pipeline
     return try pipeline.moods(of: texts).map(Sentiment.init)
   }
@@ -83,8 +92,10 @@ public final class Pipit {
 
   /// The mood of a picture.
   public func sentiment(of picture: GeneratedPicture) throws -> Sentiment {
-    let pipeline = try imageSentiment ?? ImageSentiment(
-      try folder.component("image_sentiment"), machine: machine)
+    let pipeline =
+      try imageSentiment
+      ?? ImageSentiment(
+        try folder.component("image_sentiment"), machine: machine)
     imageSentiment = pipeline
     return Sentiment(try pipeline.mood(of: picture.picture))
   }

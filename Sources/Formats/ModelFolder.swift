@@ -65,7 +65,9 @@ package struct ModelFolder: Sendable {
   /// The architecture that the configuration names: `architectures[0]` (transformers) or `_class_name`
   /// (diffusers).
   package var architecture: String? {
-    if let names = try? configuration.strings("architectures"), let name = names.first { return name }
+    if let names = try? configuration.strings("architectures"), let name = names.first {
+      return name
+    }
     return try? configuration.string("_class_name")
   }
 }

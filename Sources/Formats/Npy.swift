@@ -28,7 +28,8 @@ package enum Npy {
     let file = try MappedFile(path: path)
     let (header, dataStart) = try header(of: file)
     let fields = try NpyHeader(header, path: path)
-    let (byteCount, overflow) = fields.shape.count.multipliedReportingOverflow(by: fields.type.byteCount)
+    let (byteCount, overflow) = fields.shape.count.multipliedReportingOverflow(
+      by: fields.type.byteCount)
     guard !overflow, fields.shape.extents.allSatisfy({ $0 > 0 }) || byteCount >= 0,
       byteCount == file.bytes.count - dataStart || fields.shape.count == 0
     else {
@@ -40,10 +41,13 @@ package enum Npy {
     let count = fields.shape.count
     let order = fields.fortranOrder ? fortranOrder(fields.shape) : nil
     func value<T>(_ type: T.Type, _ index: Int) -> T {
-      data.loadUnaligned(fromByteOffset: (order?[index] ?? index) * MemoryLayout<T>.size, as: T.self)
+      data.loadUnaligned(
+        fromByteOffset: (order?[index] ?? index) * MemoryLayout<T>.size, as: T.self)
     }
     func floats(_ element: (Int) -> Float) -> NpyArray.Values { .floats((0..<count).map(element)) }
-    func integers(_ element: (Int) -> Int64) -> NpyArray.Values { .integers((0..<count).map(element)) }
+    func integers(_ element: (Int) -> Int64) -> NpyArray.Values {
+      .integers((0..<count).map(element))
+    }
     let values: NpyArray.Values =
       switch fields.type {
       case .f32: floats { value(Float.self, $0) }
@@ -159,7 +163,8 @@ private struct NpyHeader {
   }
 
   private static func quoted(after key: String, in text: String) -> String? {
-    guard let rest = rest(after: key, in: text)?.drop(while: { $0 == " " }), rest.first == "'" else {
+    guard let rest = rest(after: key, in: text)?.drop(while: { $0 == " " }), rest.first == "'"
+    else {
       return nil
     }
     return String(rest.dropFirst().prefix { $0 != "'" })
@@ -171,7 +176,9 @@ private struct NpyHeader {
     else { return nil }
     var extents: [Int] = []
     for part in rest.dropFirst().prefix(while: { $0 != ")" }).split(separator: ",") {
-      guard let extent = Int(part.filter { $0 != " " && $0 != "L" }), extent >= 0 else { return nil }
+      guard let extent = Int(part.filter { $0 != " " && $0 != "L" }), extent >= 0 else {
+        return nil
+      }
       extents.append(extent)
     }
     guard extents.count <= 8 else { return nil }

@@ -75,7 +75,8 @@ package enum PNG {
     defer { png_image_free(&image) }
     // Deflate can grow incompressible rows by a little; each row has a filter byte.
     var bytes = [UInt8](
-      repeating: 0, count: picture.pixels.count + picture.pixels.count / 100 + picture.height + 4096)
+      repeating: 0, count: picture.pixels.count + picture.pixels.count / 100 + picture.height + 4096
+    )
     var count = png_alloc_size_t(bytes.count)
     let done = bytes.withUnsafeMutableBytes { target in
       picture.pixels.withUnsafeBytes {

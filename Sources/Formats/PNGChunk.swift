@@ -13,7 +13,8 @@ enum PNGChunk {
 
   /// An `iTXt` chunk, which holds UTF-8: key, 0, not compressed, no language, value.
   static func text(_ text: PNGText) -> [UInt8] {
-    let data = Array(text.key.utf8.filter { $0 != 0 }.prefix(79)) + [0, 0, 0, 0, 0] + Array(text.value.utf8)
+    let data =
+      Array(text.key.utf8.filter { $0 != 0 }.prefix(79)) + [0, 0, 0, 0, 0] + Array(text.value.utf8)
     let body = Array("iTXt".utf8) + data
     return bigEndian(UInt32(data.count)) + body + bigEndian(crc32(body))
   }
@@ -28,7 +29,8 @@ enum PNGChunk {
           path: path, part: "chunk at \(offset)", expected: "at least 12 bytes",
           found: "\(bytes.count - offset)")
       }
-      let length = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+      let length = Int(
+        UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
       guard length <= bytes.count - offset - 12 else {
         throw FormatError(
           path: path, part: "chunk at \(offset)", expected: "\(length) bytes of data",
@@ -50,14 +52,16 @@ enum PNGChunk {
     switch type {
     case "tEXt":
       // Latin-1: each byte is its own code point.
-      return PNGText(key: key, value: String(String.UnicodeScalarView(rest.map { Unicode.Scalar($0) })))
+      return PNGText(
+        key: key, value: String(String.UnicodeScalarView(rest.map { Unicode.Scalar($0) })))
     case "iTXt":
       guard rest.count >= 2, rest[rest.startIndex] == 0 else { return nil }
       let language = rest.dropFirst(2)
       guard let languageEnd = language.firstIndex(of: 0) else { return nil }
       let translated = language[(languageEnd + 1)...]
       guard let translatedEnd = translated.firstIndex(of: 0) else { return nil }
-      return PNGText(key: key, value: String(decoding: translated[(translatedEnd + 1)...], as: UTF8.self))
+      return PNGText(
+        key: key, value: String(decoding: translated[(translatedEnd + 1)...], as: UTF8.self))
     default:
       return nil
     }

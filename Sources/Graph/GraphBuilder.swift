@@ -60,7 +60,9 @@ package final class GraphBuilder {
   // MARK: Products
 
   /// x W^T + b over the last axis, with `weight` `[columns, depth]` and, unless `bias` is false, `bias`.
-  package func linear(_ x: Value, at scope: Scope, to columns: Int, bias: Bool = true) throws -> Value {
+  package func linear(_ x: Value, at scope: Scope, to columns: Int, bias: Bool = true) throws
+    -> Value
+  {
     let weight = try weight(scope / "weight", [columns, x.shape.columns])
     let bias = bias ? try self.weight(scope / "bias", [columns]) : nil
     return try add(.linear(Linear(weights: [weight], biases: [bias])), [x], scope.path)

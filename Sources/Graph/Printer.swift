@@ -67,7 +67,8 @@ extension Graph {
       let inputs = node.inputs.map { "%\($0.index)" }.joined(separator: ", ")
       let info = self[node.output]
       lines.append(
-        "%\(node.output.index) \(info.shape) = \(node.op.name)\(node.op.fusions) (\(inputs))  \(info.name)")
+        "%\(node.output.index) \(info.shape) = \(node.op.name)\(node.op.fusions) (\(inputs))  \(info.name)"
+      )
     }
     lines += outputs.map { "output '\($0.name)' = %\($0.value.index)" }
     return lines.joined(separator: "\n")
@@ -77,12 +78,15 @@ extension Graph {
   package var graphviz: String {
     var lines = ["digraph pipit {", "  rankdir=TB; node [shape=box, fontname=\"sans-serif\"];"]
     for port in inputs {
-      lines.append("  v\(port.value.index) [label=\"\(port.name)\\n\(self[port.value].shape)\", shape=ellipse];")
+      lines.append(
+        "  v\(port.value.index) [label=\"\(port.name)\\n\(self[port.value].shape)\", shape=ellipse];"
+      )
     }
     for node in nodes {
       let info = self[node.output]
       lines.append(
-        "  v\(node.output.index) [label=\"\(node.op.name)\(node.op.fusions)\\n\(info.name)\\n\(info.shape)\"];")
+        "  v\(node.output.index) [label=\"\(node.op.name)\(node.op.fusions)\\n\(info.name)\\n\(info.shape)\"];"
+      )
       lines += node.inputs.map { "  v\($0.index) -> v\(node.output.index);" }
     }
     for (index, port) in outputs.enumerated() {

@@ -82,7 +82,8 @@ package struct ImagePreprocessor: Sendable {
         for tap in horizontal.taps(x) {
           let source = 3 * (y * picture.width + tap.index)
           for channel in 0..<3 {
-            rows[3 * (y * side + x) + channel] += tap.weight * Float(picture.pixels[source + channel])
+            rows[3 * (y * side + x) + channel] +=
+              tap.weight * Float(picture.pixels[source + channel])
           }
         }
       }
@@ -92,8 +93,11 @@ package struct ImagePreprocessor: Sendable {
       for x in 0..<side {
         for channel in 0..<3 {
           var level: Float = 0
-          for tap in vertical.taps(y) { level += tap.weight * rows[3 * (tap.index * side + x) + channel] }
-          result[(channel * side + y) * side + x] = (level / 255 - mean[channel]) / deviation[channel]
+          for tap in vertical.taps(y) {
+            level += tap.weight * rows[3 * (tap.index * side + x) + channel]
+          }
+          result[(channel * side + y) * side + x] =
+            (level / 255 - mean[channel]) / deviation[channel]
         }
       }
     }

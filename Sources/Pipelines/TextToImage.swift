@@ -92,7 +92,8 @@ package final class TextToImage {
     guard case .flowMLP(let model) = component.architecture else {
       throw component.wrongArchitecture("PipitFlowMLP")
     }
-    guard captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
+    guard
+      captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
     else {
       throw FormatError(
         path: component.folder.configuration.file, part: "'caption_channels'",

@@ -71,18 +71,24 @@ struct Lowering {
     if let maker = graph.nodes.first(where: { $0.output == value }), case .reshape = maker.op {
       return source(maker.inputs[0])
     }
-    guard let address = arena.address(of: value) else { preconditionFailure("value without memory") }
+    guard let address = arena.address(of: value) else {
+      preconditionFailure("value without memory")
+    }
     return UnsafePointer(address.assumingMemoryBound(to: Float.self))
   }
 
   /// Where an i32 value is read from.
   func ids(_ value: ValueID) -> UnsafePointer<Int32> {
-    guard let address = arena.address(of: value) else { preconditionFailure("value without memory") }
+    guard let address = arena.address(of: value) else {
+      preconditionFailure("value without memory")
+    }
     return UnsafePointer(address.assumingMemoryBound(to: Int32.self))
   }
 
   func target(_ value: ValueID) -> UnsafeMutablePointer<Float> {
-    guard let address = arena.address(of: value) else { preconditionFailure("value without memory") }
+    guard let address = arena.address(of: value) else {
+      preconditionFailure("value without memory")
+    }
     return address.assumingMemoryBound(to: Float.self)
   }
 

@@ -54,7 +54,8 @@ package final class PackedWeights {
     let channels = weight.shape[1]
     let taps = weight.shape[2] * weight.shape[3]
     let depth = channels * taps
-    let matrix = PackedMatrix(columns: rows.count, depth: depth, kernels: kernels) { range, output in
+    let matrix = PackedMatrix(columns: rows.count, depth: depth, kernels: kernels) {
+      range, output in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: depth) { row in
         guard let source = row.baseAddress else { return }
         for index in range {

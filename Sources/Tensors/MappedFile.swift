@@ -18,7 +18,8 @@ package final class MappedFile: Sendable {
       throw FileError(path: path, action: "stat", code: errno)
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw FileError(path: path, action: "map", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+      throw FileError(
+        path: path, action: "map", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
     }
     self.path = path
     guard status.st_size > 0 else {

@@ -33,7 +33,8 @@ extension Weight.StoredFloats {
       }
     default:
       return (0..<count).map {
-        Float(bitPattern: UInt32(bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)) << 16)
+        Float(
+          bitPattern: UInt32(bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)) << 16)
       }
     }
   }

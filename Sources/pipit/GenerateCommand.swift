@@ -38,7 +38,8 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "How many pictures, 1 to 64.")
   var count = 1
 
-  @Option(help: "A mood to give the picture: positive, neutral, negative, or auto (the sentence's).")
+  @Option(
+    help: "A mood to give the picture: positive, neutral, negative, or auto (the sentence's).")
   var mood = "neutral"
 
   @Option(help: "Width and height, e.g. 128x128; only the model's own size can be drawn so far.")
@@ -65,7 +66,11 @@ struct GenerateCommand: ParsableCommand {
     request.steps = try steps ?? pipit.defaultSteps()
     request.guidance = try guidance ?? pipit.defaultGuidance()
     let textMood = try pipit.sentiment(of: prompt)
-    request.mood = mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)
+    if !quiet, try pipit.isCut(prompt) {
+      Console.note("the prompt is long; the picture follows its first words only")
+    }
+    request.mood =
+      mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)
 
     var line = ProgressLine(quiet: quiet)
     let pictures = try pipit.generate(request) {
@@ -216,7 +221,8 @@ private struct Report: Encodable {
   }
 
   func print() {
-    let size = "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
+    let size =
+      "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
     Swift.print(
       "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
         + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")

@@ -8,7 +8,8 @@ import PipitRuntime
 struct InfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info",
-    abstract: "Tell what a model needs, what a PNG was made from, and what this machine computes with.",
+    abstract:
+      "Tell what a model needs, what a PNG was made from, and what this machine computes with.",
     discussion: """
       Examples:
         pipit info                      (this machine and the default model)
@@ -122,16 +123,19 @@ private struct MachineReport: Encodable {
   func print() {
     Swift.print("pipit \(version)")
     Swift.print("processor   \(processor)")
-    Swift.print("isa         \(isa) (\(isaReason); available: \(isaLevels.joined(separator: ", ")))")
+    Swift.print(
+      "isa         \(isa) (\(isaReason); available: \(isaLevels.joined(separator: ", ")))")
     for line in missing { Swift.print("            \(line)") }
     Swift.print("threads     \(threads)")
     Swift.print("model       \(model)")
     for part in components {
       Swift.print(
-        "  \(part.name): \(part.architecture), \(Console.fixed(Double(part.parameters) / 1e6, digits: 2)) M parameters")
+        "  \(part.name): \(part.architecture), \(Console.fixed(Double(part.parameters) / 1e6, digits: 2)) M parameters"
+      )
       Swift.print(
         "    file \(Console.bytes(part.fileBytes)) (mapped), packed \(Console.bytes(part.packedBytes)), "
-          + "arena \(Console.bytes(part.arenaBytes)) (lower bound \(Console.bytes(part.arenaLowerBound)))")
+          + "arena \(Console.bytes(part.arenaBytes)) (lower bound \(Console.bytes(part.arenaLowerBound)))"
+      )
     }
     let files = components.reduce(0) { $0 + $1.fileBytes }
     let peak = components.map { $0.packedBytes + $0.arenaBytes }.max() ?? 0

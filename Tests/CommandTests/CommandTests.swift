@@ -33,7 +33,8 @@ import Testing
   }
 
   @Test(arguments: [
-    (["--steps", "0"], "--steps"), (["--steps", "100000"], "--steps"), (["--count", "0"], "--count"),
+    (["--steps", "0"], "--steps"), (["--steps", "100000"], "--steps"),
+    (["--count", "0"], "--count"),
     (["--guidance", "-1"], "--guidance"), (["--guidance", "nan"], "--guidance"),
     (["--mood", "angry"], "--mood"), (["--size", "100000x100000"], "--size"),
     (["--threads", "0"], "--threads"),
@@ -41,7 +42,8 @@ import Testing
   func badOptionsAreNamed(options: [String], word: String) {
     let folder = Command.temporaryFolder()
     defer { Command.remove(folder) }
-    let options = options.count == 2 && options[1].hasPrefix("-") ? ["\(options[0])=\(options[1])"] : options
+    let options =
+      options.count == 2 && options[1].hasPrefix("-") ? ["\(options[0])=\(options[1])"] : options
     let outcome = Command.run(["generate", "a cat", "-o", folder + "/x.png"] + options)
     expectFailure(outcome, code: 64, mentions: word)
     #expect(Command.files(in: folder).isEmpty)
@@ -78,7 +80,9 @@ import Testing
     Command.write(Array("this is no picture".utf8), to: folder + "/x.png")
     expectFailure(Command.run(["info", folder + "/x.png"]), code: 65, mentions: "PNG")
     expectFailure(
-      Command.run(["run", Command.bundle + "/vae", "--in", "sample=" + folder + "/x.png", "--out", "y=z"]),
+      Command.run([
+        "run", Command.bundle + "/vae", "--in", "sample=" + folder + "/x.png", "--out", "y=z",
+      ]),
       code: 65, mentions: ".npy")
   }
 }

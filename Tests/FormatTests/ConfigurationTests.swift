@@ -10,7 +10,8 @@ import Testing
 
   @Test func readsTypes() throws {
     let settings = try configuration(
-      #"{"i": 3, "n": 2.5, "s": "x", "b": true, "l": [1, 2], "t": ["a"], "o": {"k": 1}, "z": null}"#)
+      #"{"i": 3, "n": 2.5, "s": "x", "b": true, "l": [1, 2], "t": ["a"], "o": {"k": 1}, "z": null}"#
+    )
     #expect(try settings.integer("i", in: 0...5) == 3)
     #expect(try settings.number("n") == 2.5)
     #expect(try settings.number("i") == 3)

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct NpyTests {
   private func file(
-    _ descriptor: String, _ shape: String, _ data: [UInt8], fortran: Bool = false, version: UInt8 = 1
+    _ descriptor: String, _ shape: String, _ data: [UInt8], fortran: Bool = false,
+    version: UInt8 = 1
   ) -> [UInt8] {
     let header =
       "{'descr': '\(descriptor)', 'fortran_order': \(fortran ? "True" : "False"), 'shape': \(shape), }\n"
@@ -55,7 +56,8 @@ import Testing
     let four = bytes([Float(1)])
     for bad in [
       file("<f4", "(2,)", four), file(">f4", "(1,)", four), file("<f4", "(-1,)", four),
-      file("<f4", "(4611686018427387904, 8)", four), file("<f4", "1", four), file("|O", "(1,)", four),
+      file("<f4", "(4611686018427387904, 8)", four), file("<f4", "1", four),
+      file("|O", "(1,)", four),
     ] {
       #expect(throws: FormatError.self) { try read(bad) }
     }
@@ -65,6 +67,8 @@ import Testing
     abuse(file("<f4", "(2, 3)", bytes([Float](repeating: 1, count: 6)), fortran: true)) {
       _ = try Npy.read(path: $0)
     }
-    abuse(file("<i8", "(2, 2)", bytes([Int64](repeating: 1, count: 4)))) { _ = try Npy.read(path: $0) }
+    abuse(file("<i8", "(2, 2)", bytes([Int64](repeating: 1, count: 4)))) {
+      _ = try Npy.read(path: $0)
+    }
   }
 }

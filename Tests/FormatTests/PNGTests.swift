@@ -97,7 +97,7 @@ import Testing
       "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000000b49444154789c63e0"
         + "fc0f000114010984bd7ac70000000049454e44ae426082",
       [9, 9, 9] as [UInt8]
-    )
+    ),
   ])
   func readsOtherKinds(hex: String, pixel: [UInt8]) throws {
     let folder = TemporaryFolder()

@@ -40,7 +40,8 @@ import Testing
       6, "an overlap"
     ),
     (
-      #"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#, 4, "an overflow"
+      #"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#, 4,
+      "an overflow"
     ),
     (#"{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}"#, 4, "a broken extent"),
     (#"{"a":[]}"#, 0, "no object"), (#"[]"#, 0, "no object at all"), (#"{"#, 0, "no JSON"),
@@ -101,7 +102,8 @@ import Testing
       #"{"w.weight_packed":{"dtype":"I32","shape":[1,2],"data_offsets":[0,8]},"#
       + #""w.weight_scale":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},"#
       + #""w.weight_shape":{"dtype":"I64","shape":[2],"data_offsets":[16,32]}}"#
-    let data = bytes([UInt32(0x7654_3210), 0xFEDC_BA98]) + bytes([Float(1), 0.5]) + bytes([Int64(1), 16])
+    let data =
+      bytes([UInt32(0x7654_3210), 0xFEDC_BA98]) + bytes([Float(1), 0.5]) + bytes([Int64(1), 16])
     folder.write("model.safetensors", safetensors(header, data))
     let weight = try #require(try WeightFolder(path: folder.path).weight(named: "w.weight"))
     #expect(weight.shape == [1, 16])
@@ -121,8 +123,10 @@ import Testing
   @Test func readsShardsAndNamesAMissingOne() throws {
     let folder = TemporaryFolder()
     let tensor = #"{"NAME":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#
-    folder.write("m-1.safetensors", safetensors(tensor.replacing("NAME", with: "a"), bytes([Float(1)])))
-    folder.write("m-2.safetensors", safetensors(tensor.replacing("NAME", with: "b"), bytes([Float(2)])))
+    folder.write(
+      "m-1.safetensors", safetensors(tensor.replacing("NAME", with: "a"), bytes([Float(1)])))
+    folder.write(
+      "m-2.safetensors", safetensors(tensor.replacing("NAME", with: "b"), bytes([Float(2)])))
     folder.write(
       "model.safetensors.index.json",
       #"{"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}}"#)

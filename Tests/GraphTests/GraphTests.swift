@@ -121,7 +121,8 @@ private func weight(_ shape: Shape, _ name: String = "w") -> Weight {
       Issue.record("\(ops.map(\.name))")
       return
     }
-    #expect(op.epilogue.activation == .silu && op.epilogue.hasResidual && !op.epilogue.residualFirst)
+    #expect(
+      op.epilogue.activation == .silu && op.epilogue.hasResidual && !op.epilogue.residualFirst)
   }
 
   @Test func aProductThatOthersReadIsLeftAlone() throws {
@@ -178,7 +179,8 @@ private func weight(_ shape: Shape, _ name: String = "w") -> Weight {
   @Test func constantsAreFoldedAndDeadNodesGo() throws {
     let ops = try optimized { g in
       let sum = try g.add(
-        try g.constant("a", [4, 3], [Float](repeating: 1, count: 12)), try g.constant("b", [3], [1, 2, 3]))
+        try g.constant("a", [4, 3], [Float](repeating: 1, count: 12)),
+        try g.constant("b", [3], [1, 2, 3]))
       _ = try g.activation(.relu, sum)
       let x = g.input("x", [2, 3])
       g.output("y", try g.add(x, try g.slice(sum, axis: 0, 1..<3)))
@@ -190,7 +192,8 @@ private func weight(_ shape: Shape, _ name: String = "w") -> Weight {
   @Test func viewsThatChangeNothingGo() throws {
     let ops = try optimized { g in
       let x = g.input("x", [1, 6, 1, 4])
-      let y = try g.transpose(try g.reshape(try g.reshape(x, to: [6, 4]), to: [1, 6, 1, 4]), [0, 2, 1, 3])
+      let y = try g.transpose(
+        try g.reshape(try g.reshape(x, to: [6, 4]), to: [1, 6, 1, 4]), [0, 2, 1, 3])
       g.output("y", try g.activation(.relu, y))
     }
     #expect(ops.map(\.name) == ["reshape", "relu"])

@@ -88,7 +88,8 @@ enum OperationCase: String, CaseIterable, Sendable {
     case .geglu: return try g.add(.gatedGELU, [tokens], "g")
     case .layerNorm:
       let op = LayerNorm(
-        gain: RandomWeights.positive("gain", 24), bias: RandomWeights.make("b", [24]), epsilon: 1e-5)
+        gain: RandomWeights.positive("gain", 24), bias: RandomWeights.make("b", [24]), epsilon: 1e-5
+      )
       return try g.add(.layerNorm(op), [tokens], "ln")
     case .softmax: return try g.add(.softmax, [tokens], "s")
     case .l2Normalize: return try g.add(.l2Normalize(L2Normalize(epsilon: 1e-12)), [tokens], "l2")
@@ -130,7 +131,8 @@ enum OperationCase: String, CaseIterable, Sendable {
     var op = Conv2D(
       weight: RandomWeights.make("w", [out, 12 / groups, 3, 3]),
       bias: RandomWeights.make("b", [out]), stride: self == .convolutionStrided ? 2 : 1,
-      padding: Conv2D.Padding(top: 1, left: 1, bottom: 1, right: self == .convolutionStrided ? 0 : 1),
+      padding: Conv2D.Padding(
+        top: 1, left: 1, bottom: 1, right: self == .convolutionStrided ? 0 : 1),
       dilation: self == .convolutionDilated ? 2 : 1, groups: groups)
     if self == .convolutionUpsampled { op.upsample = 2 }
     guard self == .convolutionFused else { return try g.add(.conv2D(op), [x], "c") }

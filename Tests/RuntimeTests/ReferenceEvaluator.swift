@@ -29,7 +29,9 @@ struct ReferenceEvaluator {
     case .attention(let op): return attention(op, x, shapes)
     case .embedding(let op):
       let table = doubles(op.table)
-      return x[0].flatMap { Array(table[Int($0) * op.table.columns..<(Int($0) + 1) * op.table.columns]) }
+      return x[0].flatMap {
+        Array(table[Int($0) * op.table.columns..<(Int($0) + 1) * op.table.columns])
+      }
     case .constant(let weight): return doubles(weight)
     case .timestepEmbedding(let op): return timesteps(op, x[0])
     case .activation(let op): return x[0].map { apply(op, $0) }
@@ -141,7 +143,9 @@ struct ReferenceEvaluator {
         for kx in 0..<op.kernelWidth {
           let y = i[1] * op.stride + ky * op.dilation - op.padding.top
           let z = i[2] * op.stride + kx * op.dilation - op.padding.left
-          guard y >= 0, z >= 0, y < input[1] * op.upsample, z < input[2] * op.upsample else { continue }
+          guard y >= 0, z >= 0, y < input[1] * op.upsample, z < input[2] * op.upsample else {
+            continue
+          }
           for c in 0..<groupIn {
             let source = [i[0], y / op.upsample, z / op.upsample, i[3] / groupOut * groupIn + c]
             let w = ((i[3] * groupIn + c) * op.kernelHeight + ky) * op.kernelWidth + kx
@@ -190,7 +194,8 @@ struct ReferenceEvaluator {
     let half = op.width / 2
     return x.flatMap { step -> [Double] in
       let angles = (0..<half).map {
-        step * exponential(-logarithm(10000) * Double($0) / (Double(half) - Double(op.frequencyShift)))
+        step
+          * exponential(-logarithm(10000) * Double($0) / (Double(half) - Double(op.frequencyShift)))
       }
       let (cosines, sines) = (angles.map(cosine), angles.map(sine))
       return op.cosineFirst ? cosines + sines : sines + cosines

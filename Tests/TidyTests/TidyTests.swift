@@ -18,7 +18,9 @@ import Testing
   }
 
   private var swift: [SourceFile] { Self.files.filter { $0.path.hasSuffix(".swift") } }
-  private var c: [SourceFile] { Self.files.filter { $0.path.hasSuffix(".c") || $0.path.hasSuffix(".h") } }
+  private var c: [SourceFile] {
+    Self.files.filter { $0.path.hasSuffix(".c") || $0.path.hasSuffix(".h") }
+  }
 
   @Test func finds() {
     #expect(swift.count > 50, "the tree was not found at \(Self.root)")
@@ -114,7 +116,8 @@ private func sourceFiles(_ root: String) -> [SourceFile] {
         folders.append(path)
       } else if [".swift", ".c", ".h"].contains(where: path.hasSuffix), let text = contents(path) {
         files.append(
-          SourceFile(path: path, lines: text.split(separator: "\n", omittingEmptySubsequences: false)))
+          SourceFile(
+            path: path, lines: text.split(separator: "\n", omittingEmptySubsequences: false)))
       }
     }
   }

@@ -70,7 +70,9 @@ package struct GateAdd: Hashable, Sendable {
   package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
     guard inputs.count == 3 else { throw .inputCount(expected: 3...3, found: inputs.count) }
     try checkPerBatch(inputs, 1, offset: gateOffset)
-    guard inputs[2] == inputs[0] else { throw .invalid("residual \(inputs[2]) is not \(inputs[0])") }
+    guard inputs[2] == inputs[0] else {
+      throw .invalid("residual \(inputs[2]) is not \(inputs[0])")
+    }
     return inputs[0]
   }
 }

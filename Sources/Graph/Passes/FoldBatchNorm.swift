@@ -48,7 +48,8 @@ extension ChannelAffine {
     var scale: [Float] = []
     var shift: [Float] = []
     for channel in gain.indices {
-      let factor = Double(gain[channel]) / (Double(variance[channel]) + Double(epsilon)).squareRoot()
+      let factor =
+        Double(gain[channel]) / (Double(variance[channel]) + Double(epsilon)).squareRoot()
       scale.append(Float(factor))
       shift.append(Float(Double(bias[channel]) - Double(mean[channel]) * factor))
     }

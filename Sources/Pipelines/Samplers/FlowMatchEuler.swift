@@ -11,7 +11,8 @@ package struct FlowMatchEuler: Sendable {
   package init(_ configuration: Configuration, steps: Int) throws {
     precondition(steps > 0)
     try configuration.require("use_dynamic_shifting", .bool(false))
-    let count = Double(try configuration.integer("num_train_timesteps", in: 1...1_000_000, fallback: 1000))
+    let count = Double(
+      try configuration.integer("num_train_timesteps", in: 1...1_000_000, fallback: 1000))
     let shift = try configuration.number("shift", fallback: 1)
     guard shift > 0 else { throw configuration.error("shift", "a positive number", "\(shift)") }
     // The library shifts when it is made (which gives the first and last level) and again for the

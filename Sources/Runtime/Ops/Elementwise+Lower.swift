@@ -140,7 +140,8 @@ extension Lowering {
     let ids = ids(node.inputs[0])
     let y = target(node.output)
     let width = op.table.columns
-    let split = Split(shape(node.inputs[0]).count, tiles: tiles(operations: shape(node.output).count))
+    let split = Split(
+      shape(node.inputs[0]).count, tiles: tiles(operations: shape(node.output).count))
     return RangeStep(split) { [kernels] range in
       for index in range {
         let row = Int(ids[index])

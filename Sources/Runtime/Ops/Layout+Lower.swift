@@ -23,7 +23,8 @@ extension Lowering {
     return RangeStep(Split(batch, tiles: 1)) { [kernels] batches in
       for batch in batches {
         kernels.meanRows(
-          y + batch * columns, x + batch * rows * columns, weight: weights.map { $0 + batch * rows },
+          y + batch * columns, x + batch * rows * columns,
+          weight: weights.map { $0 + batch * rows },
           rows: rows, columns: columns)
       }
     }
