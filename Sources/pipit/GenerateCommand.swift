@@ -67,7 +67,8 @@ struct GenerateCommand: ParsableCommand {
     request.guidance = try guidance ?? pipit.defaultGuidance()
     let textMood = try pipit.sentiment(of: prompt)
     if !quiet, try pipit.isCut(prompt) {
-      Console.note("the prompt is long; the picture follows its first words only")
+      Console.writeError(
+        "pipit: note: the prompt is long; the picture follows its first words only\n")
     }
     request.mood =
       mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)

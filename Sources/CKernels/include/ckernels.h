@@ -167,7 +167,7 @@ typedef void (*geglu_f32_fn)(float *y, const float *x, size_t rows, size_t colum
 // --------------------------------------------------------------------------- normalization
 
 /// y[r, c] = (x[r, c] - mean(x[r])) / sqrt(var(x[r]) + epsilon) * gain[c] + bias[c]
-/// gain, bias: [columns] or NULL (1 and 0). y may equal x. Two passes per row: mean, then variance.
+/// gain, bias: [columns] or NULL (1 and 0). y may equal x. Mean first, then variance.
 /// Accuracy: within 2e-5 of the scalar level for |x| <= 100.
 typedef void (*layernorm_f32_fn)(float *y, const float *x, const float *gain, const float *bias,
                                  size_t rows, size_t columns, float epsilon);
