@@ -16,6 +16,10 @@ public final class Pipit {
   private var textSentiment: TextSentiment?
   private var imageSentiment: ImageSentiment?
 
+  /// Whether `generate` gives back the memory of the text encoder before it draws (it is loaded again
+  /// when needed): less memory for one picture, less time for many.
+  public var releasesTextEncoder = false
+
   /// The threads that computations are split over.
   public var threadCount: Int { machine.pool.threadCount }
   /// The instruction-set level in use, e.g. "avx2".
@@ -47,9 +51,13 @@ public final class Pipit {
     inner.steps = try request.steps ?? defaultSteps()
     inner.guidance = try request.guidance ?? defaultGuidance()
     inner.moodPrompt = request.mood?.words
-    let pictures = try TextToImage(folder, machine: machine).generate(inner, encoder: encoder) {
-      progress(GenerationProgress($0))
+    let pipeline = TextToImage(folder, machine: machine)
+    let captions = try pipeline.captions(inner, encoder: try loadedEncoder())
+    if releasesTextEncoder {
+      encoder = nil
+      textSentiment = nil
     }
+    let pictures = try pipeline.draw(inner, captions: captions) { progress(GenerationProgress($0)) }
     return pictures.map { GeneratedPicture(picture: $0) }
   }
 
@@ -106,12 +114,6 @@ public final class Pipit {
   public func embedding(of text: String) throws -> [Float] {
     let encoder = try loadedEncoder()
     return Array(try encoder.encode([encoder.ids(text, limit: 512)]).embeddings)
-  }
-
-  /// Gives back the memory of the text encoder; it is loaded again when needed.
-  public func releaseTextEncoder() {
-    encoder = nil
-    textSentiment = nil
   }
 
   private func loadedEncoder() throws -> TextEncoder {

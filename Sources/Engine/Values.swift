@@ -37,7 +37,7 @@ public enum PictureMood: String, Sendable, CaseIterable {
 
 /// How far a generation has come.
 public struct GenerationProgress: Sendable {
-  /// "encoding", "denoising" or "decoding".
+  /// "denoising" or "decoding".
   public let stage: String
   /// Units done and in all, within the stage.
   public let done: Int
@@ -45,7 +45,6 @@ public struct GenerationProgress: Sendable {
 
   init(_ progress: TextToImage.Progress) {
     switch progress {
-    case .encoding: (stage, done, total) = ("encoding", 0, 1)
     case .step(let step, let count): (stage, done, total) = ("denoising", step, count)
     case .decoding(let picture, let count): (stage, done, total) = ("decoding", picture, count)
     }

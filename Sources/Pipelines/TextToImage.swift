@@ -18,8 +18,8 @@ package struct TextToImageRequest: Sendable {
   package init() {}
 }
 
-/// From a text to pictures: text encoder, denoiser, decoder, one after the other, each released before
-/// the next is loaded.
+/// From a text to pictures: captions' states by the text encoder, then denoiser and decoder, each loaded
+/// when the one before it has been released.
 package final class TextToImage {
   private let folder: ModelFolder
   private let machine: Machine
@@ -34,38 +34,29 @@ package final class TextToImage {
 
   /// What happens, for whoever waits.
   package enum Progress: Sendable {
-    case encoding
     case step(Int, of: Int)
     case decoding(Int, of: Int)
   }
 
-  /// Draws the pictures of a request; `encoder` is used if there is one already.
-  package func generate(
-    _ request: TextToImageRequest, encoder: TextEncoder? = nil,
-    progress: (Progress) -> Void = { _ in }
-  ) throws -> [Picture] {
-    progress(.encoding)
-    var texts = [request.negativePrompt, request.prompt]
-    if let mood = request.moodPrompt { texts.append(mood) }
-    let captions = try captionStates(texts, encoder)
-    let latents = try denoise(request, captions: captions, progress: progress)
-    return try decode(latents, progress: progress)
-  }
-
   // MARK: Text
 
-  /// States of captions, each padded to the denoiser's length.
-  private struct CaptionStates {
+  /// The states of a request's captions, each padded to the denoiser's length: negative prompt, prompt,
+  /// and the mood's words if there are any.
+  package struct Captions {
     let count: Int
     var states: [Float]
     var mask: [Int32]
   }
 
-  private func captionStates(_ texts: [String], _ encoder: TextEncoder?) throws -> CaptionStates {
-    let encoder = try encoder ?? TextEncoder(try folder.component("text_encoder"), machine: machine)
+  /// Encodes a request's captions; the encoder is not needed after that.
+  package func captions(
+    _ request: TextToImageRequest, encoder: TextEncoder
+  ) throws -> Captions {
+    var texts = [request.negativePrompt, request.prompt]
+    if let mood = request.moodPrompt { texts.append(mood) }
     let tokens = TextToImage.captionTokens
     let encoding = try encoder.encode(texts.map { encoder.ids($0, limit: tokens) })
-    var result = CaptionStates(
+    var result = Captions(
       count: texts.count,
       states: [Float](repeating: 0, count: texts.count * tokens * encoder.hidden),
       mask: [Int32](repeating: 0, count: texts.count * tokens))
@@ -82,18 +73,28 @@ package final class TextToImage {
     return result
   }
 
+  /// Draws the pictures of a request. They start from the seed's noise, or from `noise` (one array of
+  /// coordinates a picture), which is how the chain is compared with its reference.
+  package func draw(
+    _ request: TextToImageRequest, captions: Captions, noise: [[Float]]? = nil,
+    progress: (Progress) -> Void = { _ in }
+  ) throws -> [Picture] {
+    let latents = try denoise(request, captions: captions, noise: noise, progress: progress)
+    return try decode(latents, progress: progress)
+  }
+
   // MARK: Denoising
 
   /// Latents of each picture, in the decoder's space.
   private func denoise(
-    _ request: TextToImageRequest, captions: CaptionStates, progress: (Progress) -> Void
+    _ request: TextToImageRequest, captions: Captions, noise: [[Float]]?,
+    progress: (Progress) -> Void
   ) throws -> [[Float]] {
     let component = try Component(try folder.component("denoiser"), machine: machine)
     guard case .flowMLP(let model) = component.architecture else {
       throw component.wrongArchitecture("PipitFlowMLP")
     }
-    guard
-      captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
+    guard captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
     else {
       throw FormatError(
         path: component.folder.configuration.file, part: "'caption_channels'",
@@ -103,24 +104,26 @@ package final class TextToImage {
     let scheduler = try FlowMatchEuler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
     let components = try model.components(weights: component.weights)
-    var latents: [[Float]] = []
-    for index in 0..<request.count {
-      var noise = GaussianNoise(seed: request.seed, stream: UInt64(index))
-      var x = noise.next(model.coordinates)
+    return try (0..<request.count).map { index in
+      var x = noise?[index] ?? seededNoise(request.seed, index, model.coordinates)
       for step in 0..<scheduler.stepCount {
         progress(.step(index * scheduler.stepCount + step, of: request.count * scheduler.stepCount))
         let velocity = try velocity(
           model, component, x, timestep: scheduler.timestep(step), conditions, request)
         scheduler.advance(&x, velocity: velocity, step: step)
       }
-      latents.append(components.latents(x))
+      return components.latents(x)
     }
-    return latents
+  }
+
+  private func seededNoise(_ seed: UInt64, _ picture: Int, _ count: Int) -> [Float] {
+    var noise = GaussianNoise(seed: seed, stream: UInt64(picture))
+    return noise.next(count)
   }
 
   /// What the denoiser makes of the captions, once for all steps.
   private func conditions(
-    _ model: FlowMLP, _ component: Component, _ captions: CaptionStates
+    _ model: FlowMLP, _ component: Component, _ captions: Captions
   ) throws -> [Float] {
     let program = try component.program("caption \(captions.count)") {
       try model.captionGraph(

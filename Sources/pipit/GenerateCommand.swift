@@ -59,6 +59,7 @@ struct GenerateCommand: ParsableCommand {
     try checkOptions()
     let start = Console.now()
     let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    pipit.releasesTextEncoder = true
     var request = GenerationRequest(prompt: prompt)
     request.negativePrompt = negative
     request.seed = seed ?? UInt64(UInt32.random(in: 0...UInt32.max))
@@ -78,7 +79,6 @@ struct GenerateCommand: ParsableCommand {
       line.show($0.stage, done: $0.done, total: $0.total)
     }
     line.clear()
-    pipit.releaseTextEncoder()
     let moods = try pictures.map { try pipit.sentiment(of: $0) }
     let files = try write(pictures, request)
     let report = Report(
