@@ -1,4 +1,7 @@
-"""Measures the stored text head on texts it was not trained on; writes metrics-text-sentiment.json."""
+"""Measures the stored text head on texts it was not trained on.
+
+Writes metrics-text-sentiment.json.
+"""
 
 import argparse
 
@@ -6,9 +9,10 @@ import torch
 
 from common import add_arguments, prepare, write_json
 from text_sentiment import (States, accuracy_by_source, all_items, evaluation_phrases, judged,
-                            load_head)
+                            load_head, squashed)
 
 NEUTRAL_WITHIN = 0.25
+CLEAR = squashed(0.5)  # a mean rating of half a point or more, of four
 
 
 def phrases_report(rows, found):
@@ -17,7 +21,8 @@ def phrases_report(rows, found):
     for language in ("en", "zh", "all"):
         part = [(row["sentiment"], float(score)) for row, score in zip(rows, found)
                 if language in (row["lang"], "all")]
-        moods = [(1 if mood == "positive" else -1, score) for mood, score in part if mood != "neutral"]
+        moods = [(1 if mood == "positive" else -1, score)
+                 for mood, score in part if mood != "neutral"]
         neutral = [score for mood, score in part if mood == "neutral"]
         report[language] = {
             "moods": len(moods),
@@ -43,15 +48,18 @@ def main():
                 if item.is_held_out and item.source != "phrase"]
     states.add([row["text"] for row in rows] + [item.text for item in held_out])
     by_source = accuracy_by_source(head, states, held_out)
-    clear = accuracy_by_source(head, states, [item for item in held_out if abs(item.valence) > 0.32])
-    for source, found in clear.items():
-        by_source[source] |= {"clear_texts": found["texts"], "clear_sign_right": found["sign_right"]}
+    clear = [item for item in held_out if abs(item.valence) > CLEAR]
+    for source, found in accuracy_by_source(head, states, clear).items():
+        by_source[source] |= {
+            "clear_texts": found["texts"], "clear_sign_right": found["sign_right"]}
     neutral = [item for item in held_out if item.source.startswith("name") and item.valence == 0]
-    score = judged(head, states, [item.text for item in neutral])
+    score = judged(head, states, [item.text for item in neutral]).abs()
     metrics = {
         "held_out": by_source,
-        "neutral_names": {"texts": len(neutral), "mean_absolute_score": round(float(score.abs().mean()), 3),
-                          "near_zero": round(float((score.abs() <= NEUTRAL_WITHIN).float().mean()), 3)},
+        "neutral_names": {
+            "texts": len(neutral),
+            "mean_absolute_score": round(float(score.mean()), 3),
+            "near_zero": round(float((score <= NEUTRAL_WITHIN).float().mean()), 3)},
         "phrases": phrases_report(rows, judged(head, states, [row["text"] for row in rows])),
         "parameters": sum(value.numel() for value in head.parameters()),
     }

@@ -148,7 +148,8 @@ def concept_valences(work):
     """Valence of each concept in concepts.json's order; what the table leaves out is neutral."""
     table = {row["emoji"].replace("\ufe0f", ""): float(row["valence"])
              for row in read_table(TEXTS / "valence.tsv")}
-    return [table.get(c["emoji"].replace("\ufe0f", ""), 0.0) for c in read_json(work / "concepts.json")]
+    concepts = read_json(work / "concepts.json")
+    return [table.get(concept["emoji"].replace("\ufe0f", ""), 0.0) for concept in concepts]
 
 
 def concept_names(work):
