@@ -42,8 +42,10 @@ class Reader:
     """The shipped classifier."""
 
     def __init__(self, device):
-        model = ResNetForImageClassification.from_pretrained(BUNDLE / "image_sentiment")
-        self.model, self.device = model.float().to(device).eval(), device
+        model = ResNetForImageClassification.from_pretrained(
+            BUNDLE / "image_sentiment", dtype=torch.float32
+        )
+        self.model, self.device = model.to(device).eval(), device
 
     @torch.no_grad()
     def scores(self, pixels):
@@ -84,7 +86,7 @@ def on_generated(reader, options, device):
     index = read_json(BUNDLE / "model_index.json")
     encoder, tokenizer = load_encoder(options.work)
     networks = [
-        read_component(PipitFlowMLP, BUNDLE / "denoiser"),
+        read_component(PipitFlowMLP, options.denoiser),
         read_component(PipitAutoencoder, BUNDLE / "vae"),
     ]
     scheduler = read_json(BUNDLE / "scheduler/scheduler_config.json")
@@ -99,11 +101,11 @@ def on_generated(reader, options, device):
         if abs(score) > CLEAR and score.sign() != read.sign():
             print(f"disagrees: {text}: {score:.2f}, picture {read:.2f}")
     return {
-        "pictures": len(texts),
-        "clear": int(clear.sum()),
-        "clear_negative": int((clear & (wanted < 0)).sum()),
-        "sign_agrees": agreeing.float().mean().item(),
-        "correlation": correlation(found, wanted),
+        "generated_pictures": len(texts),
+        "generated_clear": int(clear.sum()),
+        "generated_clear_negative": int((clear & (wanted < 0)).sum()),
+        "generated_sign_agrees_when_clear": agreeing.float().mean().item(),
+        "generated_correlation": correlation(found, wanted),
     }
 
 
@@ -161,7 +163,7 @@ def on_unseen_style(reader, work):
     for least in LEAST_USES:
         kept = (uses >= least) & ~labels.isnan()
         clear = kept & (people.abs() > CLEAR)
-        result[f"{least}_uses"] = {
+        measured = {
             "pictures": int(kept.sum()),
             "correlation_with_people": correlation(found[kept], people[kept]),
             "labels_with_people": correlation(labels[kept], people[kept]),
@@ -169,21 +171,23 @@ def on_unseen_style(reader, work):
             "clear": int(clear.sum()),
             "sign_agrees_when_clear": (found.sign() == people.sign())[clear].float().mean().item(),
         }
+        result |= {f"unseen_style_{least}_uses_{name}": value for name, value in measured.items()}
     return result
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
+    parser.add_argument("--denoiser", default=BUNDLE / "denoiser", help="folder of the denoiser")
     parser.add_argument("--only", choices=["generated", "unseen-style"])
     options = parser.parse_args()
     device = prepare(options)
     reader = Reader(device)
     metrics = {}
     if options.only != "generated":
-        metrics["unseen_style"] = on_unseen_style(reader, options.work)
+        metrics |= on_unseen_style(reader, options.work)
     if options.only != "unseen-style":
-        metrics["generated"] = on_generated(reader, options, device)
+        metrics |= on_generated(reader, options, device)
     write_json(options.work / "metrics-image-sentiment.json", metrics, indent=2)
     print(metrics)
 
