@@ -25,7 +25,7 @@ from image_sentiment import shrunk
 from modules import PipitAutoencoder, PipitFlowMLP
 from sampler import Sampler
 from storage import read_component
-from text_sentiment import load_head
+from text_sentiment import concept_valences, load_head, scores
 
 COUNT = 500
 FIRST_SEED = 900_000
@@ -51,20 +51,18 @@ class Reader:
     def scores(self, pixels):
         """Positive minus negative of uint8 pictures [n, 3, height, width]."""
         parts = [self.model(shrunk(x).to(self.device)).logits.cpu() for x in pixels.split(128)]
-        moods = torch.cat(parts).softmax(-1)
-        return moods[:, 2] - moods[:, 0]
+        return scores(torch.cat(parts))
 
 
+@torch.no_grad()
 def text_scores(texts, encoder, tokenizer, device):
+    """The moods of texts by the shipped text head."""
     states, starts = token_states(texts, encoder, tokenizer, device)
-    head = load_head(BUNDLE / "text_sentiment").eval()
-    found = []
-    with torch.no_grad():
-        for start, end in zip(starts, starts[1:]):
-            one = states[start:end].float()[None]
-            mood = head(one, torch.ones(one.shape[:2], dtype=torch.bool)).softmax(-1)[0]
-            found.append((mood[2] - mood[0]).item())
-    return torch.tensor(found)
+    head, found = load_head(), []
+    for start, end in zip(starts, starts[1:]):
+        one = states[start:end].float()[None]
+        found.append(scores(head(one, torch.ones(one.shape[:2], dtype=torch.bool))))
+    return torch.cat(found)
 
 
 def correlation(a, b):
@@ -101,11 +99,11 @@ def on_generated(reader, options, device):
         if abs(score) > CLEAR and score.sign() != read.sign():
             print(f"disagrees: {text}: {score:.2f}, picture {read:.2f}")
     return {
-        "generated_pictures": len(texts),
-        "generated_clear": int(clear.sum()),
-        "generated_clear_negative": int((clear & (wanted < 0)).sum()),
-        "generated_sign_agrees_when_clear": agreeing.float().mean().item(),
-        "generated_correlation": correlation(found, wanted),
+        "pictures": len(texts),
+        "clear": int(clear.sum()),
+        "clear_negative": int((clear & (wanted < 0)).sum()),
+        "sign_agrees_when_clear": agreeing.float().mean().item(),
+        "correlation": correlation(found, wanted),
     }
 
 
@@ -156,14 +154,14 @@ def on_unseen_style(reader, work):
     found = reader.scores(pictures)
     concepts = read_json(work / "concepts.json")
     places = {concept["emoji"].replace("\ufe0f", ""): i for i, concept in enumerate(concepts)}
-    moods = read_json(work / "valence.json")
+    moods = concept_valences(work)
     # What the training's labels themselves reach is the bound for what is learned from them.
     labels = torch.tensor([moods[places[e]] if e in places else float("nan") for e in emoji])
     result = {}
     for least in LEAST_USES:
         kept = (uses >= least) & ~labels.isnan()
         clear = kept & (people.abs() > CLEAR)
-        measured = {
+        result[f"{least}_uses"] = {
             "pictures": int(kept.sum()),
             "correlation_with_people": correlation(found[kept], people[kept]),
             "labels_with_people": correlation(labels[kept], people[kept]),
@@ -171,7 +169,6 @@ def on_unseen_style(reader, work):
             "clear": int(clear.sum()),
             "sign_agrees_when_clear": (found.sign() == people.sign())[clear].float().mean().item(),
         }
-        result |= {f"unseen_style_{least}_uses_{name}": value for name, value in measured.items()}
     return result
 
 
@@ -185,9 +182,9 @@ def main():
     reader = Reader(device)
     metrics = {}
     if options.only != "generated":
-        metrics |= on_unseen_style(reader, options.work)
+        metrics["unseen_style"] = on_unseen_style(reader, options.work)
     if options.only != "unseen-style":
-        metrics |= on_generated(reader, options, device)
+        metrics["generated"] = on_generated(reader, options, device)
     write_json(options.work / "metrics-image-sentiment.json", metrics, indent=2)
     print(metrics)
 

@@ -4,7 +4,7 @@ Its label for a picture is the mood of the picture's captions. It learns at the 
 captions lie in the text encoder's space, and which concept it sees: from the moods alone it learns
 little that holds for pictures it has not seen. Both extra outputs are dropped at export.
 
-The first stage (`places`) needs no moods; the second (`moods`) goes on from it.
+The first stage (`places`) leaves the moods out; the second (`moods`) goes on from it.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from common import BUNDLE, Clock, add_arguments, prepare, read_json, save_state, write_json
 from pictures import Pictures, hue_turned, moved
+from text_sentiment import LABELS, concept_valences, load_head, scores
 
-LABELS = ("negative", "neutral", "positive")
 SIDE = 64
 BATCH = 96
 RATE = 2e-3
@@ -27,6 +27,7 @@ CLIPS = 0.2  # share of a batch: pictures that are no emoji
 GENERATED = 0.4  # share of a batch, once there are generated pictures
 WEIGHTS = {"mood": 1.5, "place": 2.0, "concept": 0.3}
 STAGES = {"places": ("place", "concept"), "moods": ("mood", "place", "concept")}
+SHARES = {"places": 0.4, "moods": 0.6}  # of the minutes
 
 
 def configuration():
@@ -73,46 +74,60 @@ class Network(torch.nn.Module):
 # ------------------------------------------------------------------------ samples
 
 
-def caption_places(work):
-    """Group -> the mean embedding of its captions, off the mean of all: they lie close together."""
-    captions = torch.load(work / "captions.pt")
-    starts, states = captions["starts"], captions["states"]
-    places = {}
-    for group, kinds in captions["groups"].items():
-        ids = kinds.get("name", []) + kinds.get("written", []) + kinds.get("keyword", [])[:4]
-        if group[0] != "colour" and ids:
-            pooled = [states[starts[i] : starts[i + 1]].float().mean(0) for i in ids]
-            places[group] = F.normalize(torch.stack(pooled), dim=-1).mean(0)
-    centre = torch.stack(list(places.values())).mean(0)
-    return {group: F.normalize(place - centre, dim=0) for group, place in places.items()}
+def group_of(index, concept):
+    """Whose captions a picture has, by the keys of captions.pt."""
+    return ("concept", concept) if concept >= 0 else ("clip", index)
 
 
-def picture_valences(work, pictures):
-    """The valence of every picture's captions by the text head; not a number where there is none."""
-    concepts = read_json(work / "valence.json")
-    clips = iter(read_json(work / "openclipart-valence.json"))
-    found = []
-    for line in pictures.lines:
-        value = concepts[line["concept"]] if line["concept"] >= 0 else next(clips, None)
-        found.append(math.nan if value is None else value)
-    return torch.tensor(found)
+class Captions:
+    """The token states of the texts of each group of pictures."""
+
+    def __init__(self, work):
+        found = torch.load(work / "captions.pt")
+        self.starts, self.states = found["starts"], found["states"]
+        self.ids = {}
+        for group, kinds in found["groups"].items():
+            ids = kinds.get("name", []) + kinds.get("written", []) + kinds.get("keyword", [])[:4]
+            if group[0] != "colour" and ids:
+                self.ids[group] = ids
+
+    def texts(self, group):
+        return [self.states[self.starts[i] : self.starts[i + 1]].float() for i in self.ids[group]]
+
+    def places(self):
+        """Group -> its mean embedding, off the mean of all: they lie close together."""
+        places = {}
+        for group in self.ids:
+            pooled = torch.stack([text.mean(0) for text in self.texts(group)])
+            places[group] = F.normalize(pooled, dim=-1).mean(0)
+        centre = torch.stack(list(places.values())).mean(0)
+        return {group: F.normalize(place - centre, dim=0) for group, place in places.items()}
+
+    @torch.no_grad()
+    def mood(self, head, group):
+        """What the text head says, over all its texts."""
+        found = [head(t[None], torch.ones(1, len(t), dtype=torch.bool)) for t in self.texts(group)]
+        return scores(torch.cat(found)).mean().item()
 
 
 class Samples:
     """Augmented pictures with their targets, drawn by kind."""
 
-    def __init__(self, pictures, work, with_moods):
-        places = caption_places(work)
+    def __init__(self, pictures, work):
+        captions = Captions(work)
+        places, head, named = captions.places(), load_head(), concept_valences(work)
         self.concept, self.pixels = pictures.concept, shrunk(pictures.pixels)
-        groups = [("concept", c) if c >= 0 else ("clip", i) for i, c in enumerate(self.concept.tolist())]
+        groups = [group_of(i, c) for i, c in enumerate(self.concept.tolist())]
         known = torch.tensor([group in places for group in groups])
         nowhere = torch.zeros_like(next(iter(places.values())))
         self.place = torch.stack([places.get(group, nowhere) for group in groups])
-        self.mood = torch.zeros(len(groups), len(LABELS))
-        if with_moods:
-            valences = picture_valences(work, pictures)
-            known &= ~valences.isnan()
-            self.mood = probabilities(valences.nan_to_num())
+        # The concepts' moods are written down (valence.tsv); those of the clip art are the text head's.
+        valences = [
+            named[group[1]] if group[0] == "concept"
+            else captions.mood(head, group) if group in places else 0.0
+            for group in groups
+        ]
+        self.mood = probabilities(torch.tensor(valences))
         self.emoji = (known & (self.concept >= 0)).nonzero().squeeze(1).tolist()
         self.clips = (known & (self.concept < 0)).nonzero().squeeze(1).tolist()
         self.generated = []
@@ -256,21 +271,18 @@ def export(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--stage", choices=STAGES, default="moods")
-    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--minutes", type=float, default=20)
     options = parser.parse_args()
     device = prepare(options)
     pictures = Pictures(options.work)
-    samples = Samples(pictures, options.work, options.stage == "moods")
-    made = options.work / "generated.pt"
-    if options.stage == "moods" and made.exists():
-        samples.add_generated(torch.load(made))
+    samples = Samples(pictures, options.work)
+    samples.add_generated(torch.load(options.work / "generated.pt"))
     network = Network(len(pictures.concepts), samples.place.shape[1])
     network = network.to(device, memory_format=torch.channels_last)
     training = Training(network, options.work / "image_sentiment.pt")
-    training.run(options.stage, samples, options.minutes, device)
-    if options.stage == "moods":
-        export(training.average.module.model.float().cpu().eval())
+    for stage, share in SHARES.items():
+        training.run(stage, samples, share * options.minutes, device)
+    export(training.average.module.model.float().cpu().eval())
 
 
 if __name__ == "__main__":
