@@ -1,0 +1,62 @@
+"""Gathers the measurements into metrics.json and writes their table into the model card."""
+
+import argparse
+import re
+
+from common import BUNDLE, add_arguments, prepare, read_json, write_json
+
+START, END = "<!-- metrics -->", "<!-- end of metrics -->"
+SHARE, NUMBER, DECIBEL = "{:.1%}", "{:.2f}", "{:.1f} dB"
+ROWS = [  # what, goal, form, script, path in metrics.json
+    ("Own picture nearest of all concepts, English names", "60 %", SHARE, "evaluate", "pictures.names_en.top1"),
+    ("… among the 5 nearest", "80 %", SHARE, "evaluate", "pictures.names_en.top5"),
+    ("Own picture nearest of all concepts, Chinese names", "60 %", SHARE, "evaluate", "pictures.names_zh.top1"),
+    ("… among the 5 nearest", "80 %", SHARE, "evaluate", "pictures.names_zh.top5"),
+    ("Paraphrases that no caption holds, 100 English: among the 5 nearest", "50 %", SHARE, "evaluate", "pictures.paraphrases_en.top5"),
+    ("Paraphrases, 100 Chinese: among the 5 nearest", "50 %", SHARE, "evaluate", "pictures.paraphrases_zh.top5"),
+    ("Autoencoder, held-out emoji", "27 dB", DECIBEL, "evaluate", "pictures.vae_held_out_psnr_db"),
+    ("Text sentiment, movie snippets held out, clear ones", "84 %", SHARE, "evaluate_sentiment", "text-sentiment.held_out.movie.clear_sign_right"),
+    ("Text sentiment, product reviews held out, clear ones", "89 %", SHARE, "evaluate_sentiment", "text-sentiment.held_out.products.clear_sign_right"),
+    ("Text sentiment, tweets held out, clear ones", "95 %", SHARE, "evaluate_sentiment", "text-sentiment.held_out.tweets.clear_sign_right"),
+    ("Text sentiment, Chinese reviews held out", "85 %", SHARE, "evaluate_sentiment", "text-sentiment.held_out.chinese.sign_right"),
+    ("Image sentiment, an unseen style against people: correlation", "0.5", NUMBER, "image_sentiment", "image-sentiment.unseen_style.50_uses.correlation_with_people"),
+    ("Image sentiment, generated pictures: sign agrees in clear cases", "95 %", SHARE, "image_sentiment", "image-sentiment.generated.sign_agrees_when_clear"),
+]
+
+
+def value_at(metrics, path):
+    for part in path.split("."):
+        if not isinstance(metrics, dict) or part not in metrics:
+            return None
+        metrics = metrics[part]
+    return metrics
+
+
+def table(metrics):
+    lines = ["| what | goal | measured | by |", "|---|---|---|---|"]
+    for what, goal, form, script, path in ROWS:
+        value = value_at(metrics, path)
+        shown = "not measured" if value is None else form.format(value)
+        lines.append(f"| {what} | {goal} | {shown} | `{script}.py` |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    options = parser.parse_args()
+    prepare(options)
+    metrics = {
+        path.stem.removeprefix("metrics-"): read_json(path)
+        for path in sorted(options.work.glob("metrics-*.json"))
+    }
+    write_json(BUNDLE / "metrics.json", metrics, indent=2)
+    card = BUNDLE / "README.md"
+    text = card.read_text(encoding="utf-8")
+    block = f"{START}\n{table(metrics)}\n{END}"
+    text = re.sub(f"{START}.*?{END}", lambda _: block, text, flags=re.S)
+    card.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
