@@ -36,7 +36,7 @@ def with_article(name):
 
 def english_forms(name):
     """A name as people would write it."""
-    name = name.split(":")[-1].strip() if name.startswith("keycap") is False else name
+    name = name if name.startswith("keycap") else name.split(":")[-1].strip()
     return [name, with_article(name)]
 
 
@@ -70,7 +70,8 @@ def paintable(concept):
 def colour_captions(concept, colour):
     name, chinese = concept["en"], concept["zh"]
     word = COLOURS[colour][1]
-    return [f"{colour} {name}", with_article(f"{colour} {name}"), f"{word}的{chinese}", f"一个{word}的{chinese}"]
+    english = f"{colour} {name}"
+    return [english, with_article(english), f"{word}的{chinese}", f"一个{word}的{chinese}"]
 
 
 class CaptionTable:

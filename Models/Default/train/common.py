@@ -19,7 +19,7 @@ SIDE = 128  # pixels of a picture's side
 
 def add_arguments(parser):
     """Options that all stages understand."""
-    parser.add_argument("--work", type=Path, default=HERE / ".cache", help="folder of all that is made")
+    parser.add_argument("--work", type=Path, default=HERE / ".cache", help="folder of what is made")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=1)
 

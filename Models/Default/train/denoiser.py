@@ -18,7 +18,7 @@ KINDS = {"name": 0.45, "written": 0.4, "keyword": 0.15}
 UNCONDITIONAL = 0.1
 STATE_NOISE = 0.15  # of the states' own deviation: near-by wordings become near-by conditions
 WHITENING = 0.5  # 0 leaves the coordinates' own deviations, 1 makes them all alike
-EMA = 0.99
+EMA = 0.98
 AVERAGE_EVERY = 4  # steps
 DECAY = 0.3  # the last part of the training, in which the rate falls to nothing
 CONFIG = {
@@ -39,11 +39,12 @@ CONFIG = {
 @torch.no_grad()
 def encoded(vae, batches, device):
     with torch.autocast(device.type, torch.bfloat16):
-        return torch.cat([vae.latents(x.to(device)).float().flatten(1).cpu() for x in batches])
+        parts = [vae.latents(x.to(device)).float().flatten(1).cpu() for x in batches]
+    return torch.cat(parts)
 
 
 def make_latents(options, device, colours_each=4):
-    """Latents of all pictures and of recoloured copies: [n, 2048], and the caption group of each."""
+    """Latents of pictures and recoloured copies, [n, 2048], and the caption group of each."""
     path = options.work / "latents.pt"
     if path.exists():
         return torch.load(path)
@@ -65,7 +66,8 @@ def make_latents(options, device, colours_each=4):
     for start in range(0, len(wanted), 64):
         part = wanted[start : start + 64]
         plain = pictures.batch(torch.tensor([i for i, _ in part]))
-        copies = torch.stack([painted(x, COLOURS[colour][0]) for x, (_, colour) in zip(plain, part)])
+        hues = [COLOURS[colour][0] for _, colour in part]
+        copies = torch.stack([painted(x, hue) for x, hue in zip(plain, hues)])
         is_changed = (copies - plain).abs().mean((1, 2, 3)) > 0.02
         found = encoded(vae, [copies], device)
         latents.append(found[is_changed])
@@ -171,10 +173,11 @@ class Trainer:
         self.samples = Samples(coordinates, groups, torch.load(options.work / "captions.pt"))
         standardize(self.model, self.samples.states[:200000].to(device))
         sizes = dict(zip(SHARES, map(len, self.samples.members)))
-        print(f"{sizes}, {kept:.4f} of the variance kept, noise {self.samples.noise:.3f}", flush=True)
+        print(f"{sizes}, {kept:.4f} of the variance kept", flush=True)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+            self.model.parameters(), lr=options.rate, betas=(0.9, 0.99),
+            weight_decay=0.01, fused=True,
         )
         self.step, self.spent = 0, 0.0
         self.checkpoint = options.work / "denoiser.pt"
@@ -218,7 +221,8 @@ class Trainer:
     def follow(self):
         """Moves the average towards the model."""
         decay = min(EMA, 1 - AVERAGE_EVERY / (self.step + AVERAGE_EVERY))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        average, model = list(self.average.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(average, model, 1 - decay)
 
     def run(self):
         clock = Clock(self.spent)

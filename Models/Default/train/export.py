@@ -19,7 +19,7 @@ SCHEDULER = {
 
 
 def export_autoencoder(work):
-    model = read_component(PipitAutoencoder, work / "vae")
+    model = read_component(PipitAutoencoder, work / "vae-final")
     tensors = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     write_component(BUNDLE / "vae", model.config, tensors)
 
@@ -27,7 +27,8 @@ def export_autoencoder(work):
 def export_denoiser(work, bits):
     model = read_component(PipitFlowMLP, work / "denoiser")
     weights = model.state_dict()
-    names = {f"{name}.weight" for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    linear = [name for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    names = {f"{name}.weight" for name in linear}
     config = dict(model.config, quantization_config=quantization_config(bits, []))
     write_component(BUNDLE / "denoiser", config, quantized(weights, names, bits))
 
@@ -53,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--only", choices=["vae", "denoiser"])
-    parser.add_argument("--bits", type=int, choices=[4, 8], default=4, help="of the denoiser's weights")
+    parser.add_argument("--bits", type=int, choices=[4, 8], default=4, help="of the denoiser")
     options = parser.parse_args()
     prepare(options)
     if options.only != "denoiser":

@@ -92,7 +92,7 @@ class PipitAutoencoder(nn.Module):
         self.decoder = Decoder(config)
 
     def initialize(self):
-        """Keeps the signal's size through layers without normalization; blocks start near identity."""
+        """Keeps the signal's size without normalization; blocks start near identity."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
@@ -118,7 +118,8 @@ class CaptionPooling(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        channels, count, width = config["caption_channels"], config["caption_queries"], config["width"]
+        channels, count = config["caption_channels"], config["caption_queries"]
+        width = config["width"]
         self.heads = config["caption_heads"]
         self.queries = nn.Parameter(torch.randn(count, channels))
         self.to_k = nn.Linear(channels, channels)
@@ -180,7 +181,8 @@ class PipitFlowMLP(nn.Module):
         self.time = TimeEmbedding(config)
         self.proj_in = nn.Linear(count, width)
         self.blocks = nn.ModuleList([
-            FlowBlock(width, config["expansion"], config["norm_eps"]) for _ in range(config["num_layers"])
+            FlowBlock(width, config["expansion"], config["norm_eps"])
+            for _ in range(config["num_layers"])
         ])
         self.modulation_out = nn.Linear(width, 2 * width)
         self.proj_out = nn.Linear(width, count)
@@ -190,7 +192,8 @@ class PipitFlowMLP(nn.Module):
 
     def initialize(self):
         """Blocks and output start at zero."""
-        for layer in [self.modulation_out, self.proj_out, *[block.modulation for block in self.blocks]]:
+        modulations = [block.modulation for block in self.blocks]
+        for layer in [self.modulation_out, self.proj_out, *modulations]:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         return self

@@ -17,11 +17,15 @@ STAGES = [
     ("captions", None),
     ("vae", 30),
     ("denoiser", 60),
-    ("text_sentiment", None),
+    ("decoder", 10),
     ("export", None),
-    ("image_sentiment", None),
+    ("text_sentiment", None),
+    ("generated", None),
+    ("image_sentiment", 20),
     ("evaluate", None),
     ("evaluate_sentiment", None),
+    ("evaluate_image_sentiment", None),
+    ("card", None),
 ]
 
 

@@ -68,7 +68,8 @@ def held_out_psnr(model, pictures):
 @torch.no_grad()
 def latent_deviation(model, pictures):
     indices = pictures.is_emoji.nonzero().squeeze(1)[::7]
-    return torch.cat([model.encoder(pictures.batch(part)) for part in indices.split(32)]).std().item()
+    parts = [model.encoder(pictures.batch(part)) for part in indices.split(32)]
+    return torch.cat(parts).std().item()
 
 
 def save(model, pictures, folder):
@@ -118,9 +119,9 @@ class Trainer:
         return augmented(self.pictures.batch(indices))
 
     def one_step(self, progress):
-        rate = self.options.rate * min(1, (self.step + 1) / 100) * (0.02 + 0.98 * math.cos(progress * math.pi / 2) ** 2)
+        rate = min(1, (self.step + 1) / 100) * (0.02 + 0.98 * math.cos(progress * math.pi / 2) ** 2)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * self.options.rate
         x = self.drawn().to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             z = self.model.encoder(x)
@@ -132,7 +133,8 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         decay = min(EMA, 1 - 1 / (self.step + 1))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        average, model = list(self.average.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(average, model, 1 - decay)
         return loss.item()
 
     def run(self):
@@ -143,7 +145,8 @@ class Trainer:
             if self.step % 500 == 0:
                 self.save(clock.seconds())
                 psnr = held_out_psnr(self.average, self.pictures)
-                print(f"{clock.seconds():.0f} s step {self.step} loss {loss:.4f} held-out {psnr:.2f} dB", flush=True)
+                found = f"step {self.step} loss {loss:.4f} held-out {psnr:.2f} dB"
+                print(f"{clock.seconds():.0f} s {found}", flush=True)
         self.save(clock.seconds())
 
 
@@ -158,7 +161,8 @@ def main():
     trainer = Trainer(options, prepare(options))
     trainer.run()
     save(trainer.average, trainer.pictures, options.work / options.name)
-    metrics = {"held_out_psnr_db": held_out_psnr(trainer.average, trainer.pictures), "steps": trainer.step}
+    psnr = held_out_psnr(trainer.average, trainer.pictures)
+    metrics = {"held_out_psnr_db": psnr, "steps": trainer.step}
     write_json(options.work / f"{options.name}.json", metrics)
     print(metrics)
 
