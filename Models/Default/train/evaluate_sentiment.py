@@ -48,7 +48,7 @@ def main():
                 if item.is_held_out and item.source != "phrase"]
     states.add([row["text"] for row in rows] + [item.text for item in held_out])
     by_source = accuracy_by_source(head, states, held_out)
-    clear = [item for item in held_out if abs(item.valence) > CLEAR]
+    clear = [item for item in held_out if abs(item.valence) >= CLEAR]
     for source, found in accuracy_by_source(head, states, clear).items():
         by_source[source] |= {
             "clear_texts": found["texts"], "clear_sign_right": found["sign_right"]}
