@@ -148,7 +148,7 @@ package struct FlowMLP: Sendable {
   /// The map between coordinates and latents, kept as numbers: it is applied once a picture.
   package struct Components: Sendable {
     /// `[coordinates, latents]`
-    package let basis: Weight
+    package let basis: [Float]
     package let mean: [Float]
     package let deviation: [Float]
   }
@@ -157,7 +157,7 @@ package struct FlowMLP: Sendable {
     let g = GraphBuilder(weights: weights)
     let count = latentShape.reduce(1, *)
     return Components(
-      basis: try g.weight(Scope("basis"), [coordinates, count]),
+      basis: try g.weight(Scope("basis"), [coordinates, count]).floats(),
       mean: try g.weight(Scope("mean"), [count]).floats(),
       deviation: try g.weight(Scope("deviation"), [coordinates]).floats())
   }

@@ -71,18 +71,19 @@ package struct ResNet: Sendable {
     }
     let inner = scope / "layer"
     var y = x
+    // The reference gives `hidden_act` to the stem and the sums only; inside a block it is always relu.
     if bottleneck {
       let narrow = width / ResNet.reduction
       y = try layer(
         g, y, at: inner / 0, to: narrow, kernel: 1, stride: downsampleInBottleneck ? stride : 1,
-        activation: activation)
+        activation: .relu)
       y = try layer(
         g, y, at: inner / 1, to: narrow, kernel: 3, stride: downsampleInBottleneck ? 1 : stride,
-        activation: activation)
+        activation: .relu)
       y = try layer(g, y, at: inner / 2, to: width, kernel: 1, stride: 1, activation: nil)
     } else {
       y = try layer(
-        g, y, at: inner / 0, to: width, kernel: 3, stride: stride, activation: activation)
+        g, y, at: inner / 0, to: width, kernel: 3, stride: stride, activation: .relu)
       y = try layer(g, y, at: inner / 1, to: width, kernel: 3, stride: 1, activation: nil)
     }
     return try g.activation(activation, try g.add(y, skip))

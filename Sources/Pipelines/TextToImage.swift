@@ -194,12 +194,11 @@ extension FlowMLP.Components {
   /// The latents of a point in coordinates: (z * deviation) basis + mean.
   package func latents(_ coordinates: [Float]) -> [Float] {
     precondition(coordinates.count == deviation.count)
-    let rows = basis.floats()
     var latents = mean
     for (index, coordinate) in coordinates.enumerated() {
       let scaled = coordinate * deviation[index]
       let row = index * mean.count
-      for column in mean.indices { latents[column] += scaled * rows[row + column] }
+      for column in mean.indices { latents[column] += scaled * basis[row + column] }
     }
     return latents
   }
