@@ -50,7 +50,7 @@ public final class Pipit {
     inner.count = request.count
     inner.steps = try request.steps ?? defaultSteps()
     inner.guidance = try request.guidance ?? defaultGuidance()
-    inner.moodPrompt = request.mood?.words
+    inner.moodPrompt = request.mood?.prompt(request.prompt)
     let pipeline = TextToImage(folder, machine: machine)
     let captions = try pipeline.captions(inner, encoder: try loadedEncoder())
     if releasesTextEncoder {

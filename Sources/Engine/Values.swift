@@ -25,12 +25,13 @@ public struct GenerationRequest: Sendable {
 public enum PictureMood: String, Sendable, CaseIterable {
   case positive, neutral, negative
 
-  /// The words whose guidance pulls a picture towards the mood; neutral pulls nowhere.
-  var words: String? {
-    switch self {
-    case .positive: "a happy smiling face, joy, love, celebration"
+  /// A prompt with the mood in it, in the prompt's language; `nil` for neutral, which changes nothing.
+  func prompt(_ prompt: String) -> String? {
+    let isChinese = prompt.unicodeScalars.contains { (0x4E00...0x9FFF).contains($0.value) }
+    return switch self {
+    case .positive: prompt + (isChinese ? "，开心微笑" : ", happy, smiling")
     case .neutral: nil
-    case .negative: "a sad crying angry face, misery, danger, death"
+    case .negative: prompt + (isChinese ? "，悲伤哭泣" : ", sad, crying")
     }
   }
 }

@@ -11,9 +11,10 @@ package struct TextToImageRequest: Sendable {
   package var count = 1
   package var steps = 16
   package var guidance: Float = 2.5
-  /// Words that pull the picture towards a mood, and how strongly; `nil` for no pull.
+  /// The prompt in other words, with a mood in them, and how far the picture goes from the one to the
+  /// other, 0 ... 1; `nil` for the prompt as it is.
   package var moodPrompt: String?
-  package var moodStrength: Float = 0.7
+  package var moodStrength: Float = 0.65
 
   package init() {}
 }
@@ -136,8 +137,9 @@ package final class TextToImage {
     return Array(try program.output("condition"))
   }
 
-  /// The velocity with classifier-free guidance (Ho & Salimans 2022), and the pull of a mood as a second
-  /// guidance (Liu et al. 2022): v = vu + g (vc - vu) + m (vm - vu). All captions go through in one pass.
+  /// The velocity with classifier-free guidance (Ho & Salimans 2022): v = vu + g (vc - vu), where vc goes
+  /// part of the way from the prompt's to that of the prompt with a mood. All captions go through the
+  /// network in one pass.
   private func velocity(
     _ model: FlowMLP, _ component: Component, _ x: [Float], timestep: Float,
     _ conditions: [Float], _ request: TextToImageRequest
@@ -155,9 +157,9 @@ package final class TextToImage {
     let out = try program.output("out_sample")
     return x.indices.map { index in
       let base = out[index]
-      var v = base + request.guidance * (out[x.count + index] - base)
-      if batch > 2 { v += request.moodStrength * (out[2 * x.count + index] - base) }
-      return v
+      var wanted = out[x.count + index]
+      if batch > 2 { wanted += request.moodStrength * (out[2 * x.count + index] - wanted) }
+      return base + request.guidance * (wanted - base)
     }
   }
 
