@@ -64,13 +64,14 @@ def measured(sampler, retrieval, pictures, steps, guidance, seed):
         found = sampler.pictures([c[language] for c in concepts], steps, guidance, seed)
         result[f"names_{language}"] = shares(retrieval.ranks(found, everyone))
     index = {c["emoji"]: i for i, c in enumerate(concepts)}
-    rows = read_table(TEXTS / "eval-paraphrases.tsv")
-    found = sampler.pictures([row["text"] for row in rows], steps, guidance, seed)
-    ranks = retrieval.ranks(found, torch.tensor([index[row["emoji"]] for row in rows]))
-    for language in ("en", "zh"):
-        chosen = torch.tensor([row["lang"] == language for row in rows])
-        result[f"paraphrases_{language}"] = shares(ranks[chosen])
-    result["paraphrases"] = shares(ranks)
+    for name in ("paraphrases", "paraphrases-wide"):
+        rows = read_table(TEXTS / f"eval-{name}.tsv")
+        found = sampler.pictures([row["text"] for row in rows], steps, guidance, seed)
+        ranks = retrieval.ranks(found, torch.tensor([index[row["emoji"]] for row in rows]))
+        for language in ("en", "zh"):
+            chosen = torch.tensor([row["lang"] == language for row in rows])
+            result[f"{name}_{language}"] = shares(ranks[chosen])
+        result[name] = shares(ranks)
     return result
 
 
