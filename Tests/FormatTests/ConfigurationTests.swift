@@ -26,8 +26,8 @@ import Testing
 
   @Test func namesWhatIsWrong() throws {
     let settings = try configuration(#"{"i": 99999, "s": 5, "l": [1, "x"]}"#)
-    let range = #expect(throws: ConfigurationError.self) { try settings.integer("i", in: 1...10) }
-    #expect(range?.description.contains("'i': expected 1 to 10, found 99999") == true)
+    let range = message { try settings.integer("i", in: 1...10) }
+    #expect(range.contains("'i': expected 1 to 10, found 99999"))
     #expect(throws: ConfigurationError.self) { try settings.string("s") }
     #expect(throws: ConfigurationError.self) { try settings.integers("l", in: 0...5) }
     #expect(throws: ConfigurationError.self) { try settings.integer("missing", in: 0...5) }

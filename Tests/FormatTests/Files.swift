@@ -74,3 +74,14 @@ func safetensors(_ header: String, _ data: [UInt8]) -> [UInt8] {
 }
 
 func bytes<T>(_ values: [T]) -> [UInt8] { values.withUnsafeBytes { Array($0) } }
+
+/// What the error of `body` says, nothing if it throws none: `#expect(throws:)` returns the error only
+/// from Swift 6.1 on.
+func message<T>(_ body: () throws -> T) -> String {
+  do {
+    _ = try body()
+    return ""
+  } catch {
+    return "\(error)"
+  }
+}

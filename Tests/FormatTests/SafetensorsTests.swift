@@ -143,8 +143,7 @@ import Testing
   @Test func refusesPickles() {
     let folder = TemporaryFolder()
     folder.write("pytorch_model.bin", "x")
-    let error = #expect(throws: FormatError.self) { try WeightFolder(path: folder.path) }
-    #expect(error?.description.contains("pytorch_model.bin") == true)
+    #expect(message { try WeightFolder(path: folder.path) }.contains("pytorch_model.bin"))
   }
 
   @Test func refusesATensorInTwoShards() {

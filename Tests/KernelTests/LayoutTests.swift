@@ -50,9 +50,10 @@ private let poolings: [ConvolutionCase] =
       level.table.pointee.upsample2x_f32($0, $1, width, channels, 0, 1)
       level.table.pointee.upsample2x_f32($0, $1, width, channels, 1, 2 * height)
     }
-    let expected = (0..<4 * x.count).map { i in
+    let expected = (0..<4 * x.count).map { (i: Int) -> Float in
       let pixel = i / channels
-      let (row, column) = (pixel / (2 * width), pixel % (2 * width))
+      let row = pixel / (2 * width)
+      let column = pixel % (2 * width)
       return x[(row / 2 * width + column / 2) * channels + i % channels]
     }
     #expect(bits(y) == bits(expected))
