@@ -31,6 +31,9 @@ package struct ResNet: Sendable {
       throw configuration.error("layer_type", "basic or bottleneck", "'\(type)'")
     }
     bottleneck = type == "bottleneck"
+    if bottleneck, let width = widths.first(where: { $0 % ResNet.reduction != 0 }) {
+      throw configuration.error("hidden_sizes", "multiples of \(ResNet.reduction)", "\(width)")
+    }
     downsampleInFirstStage = try configuration.bool("downsample_in_first_stage", fallback: false)
     downsampleInBottleneck = try configuration.bool("downsample_in_bottleneck", fallback: false)
     activation = try configuration.activation("hidden_act", fallback: "relu")

@@ -69,6 +69,12 @@ package final class WeightFolder: WeightSource {
     _ name: String, _ file: Safetensors, _ entry: Safetensors.Entry, _ scaleFile: Safetensors,
     _ scale: Safetensors.Entry
   ) throws -> Weight {
+    // Rows of no elements cost the file nothing, their scales would cost memory.
+    guard entry.shape.count > 0 else {
+      throw FormatError(
+        path: file.file.path, part: "tensor '\(name)'", expected: "elements",
+        found: "\(entry.shape)")
+    }
     let rows = entry.shape.rank == 0 ? 1 : entry.shape[0]
     var scales = try floats(scaleFile, scale).floats()
     if scales.count == 1 { scales = [Float](repeating: scales[0], count: rows) }
@@ -88,9 +94,9 @@ package final class WeightFolder: WeightSource {
     func wrong(_ part: String, _ expected: String, _ found: String) -> FormatError {
       FormatError(path: file.file.path, part: "tensor '\(part)'", expected: expected, found: found)
     }
-    guard packed.elementType == .i32, packed.shape.rank == 2 else {
+    guard packed.elementType == .i32, packed.shape.rank == 2, packed.shape.count > 0 else {
       throw wrong(
-        packed.name, "i32 [rows, columns / 8]", "\(packed.elementType.rawValue) \(packed.shape)")
+        packed.name, "i32 [rows, columns / 8], not empty", "\(packed.elementType.rawValue) \(packed.shape)")
     }
     guard let (scaleFile, scale) = entry(name + "_scale"), scale.shape.rank == 2 else {
       throw wrong(name + "_scale", "scales [rows, groups]", "none")

@@ -12,6 +12,8 @@ package struct Value: Sendable {
 package final class GraphBuilder {
   package private(set) var graph = Graph()
   private let weights: any WeightSource
+  /// Elements of one value: 8 GiB of f32, so that no sum over a graph's values can overflow.
+  private static let elementLimit = 1 << 31
   private var used: Set<String> = []
 
   package init(weights: any WeightSource) { self.weights = weights }
@@ -180,6 +182,9 @@ package final class GraphBuilder {
       shape = try op.outputShape(inputs.map(\.shape))
     } catch {
       throw ModelError.shape(layer: name, reason: error)
+    }
+    guard shape.count <= GraphBuilder.elementLimit else {
+      throw ModelError.shape(layer: name, reason: .invalid("\(shape) is too large a value"))
     }
     let id = graph.addValue(ValueInfo(shape: shape, elementType: .f32, name: name))
     graph.nodes.append(Node(op: op, inputs: inputs.map(\.id), output: id))

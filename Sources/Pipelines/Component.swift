@@ -32,6 +32,13 @@ package final class Component {
   package func program(_ key: String, _ build: () throws -> Graph) throws -> Program {
     if let program = programs[key] { return program }
     let graph = Optimizer.optimize(try build())
+    let needed = ArenaPlan(Lifetimes(graph).buffers).byteCount
+    guard needed <= Machine.memoryByteCount else {
+      throw FormatError(
+        path: folder.configuration.file, part: "settings",
+        expected: "a computation in the machine's \(Machine.memoryByteCount) bytes of memory",
+        found: "\(needed) bytes")
+    }
     let program = Program(
       graph: graph, kernels: machine.kernels, pool: machine.pool, weights: packed)
     programs[key] = program
