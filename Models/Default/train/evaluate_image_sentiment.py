@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from transformers import ResNetForImageClassification
 
-from captions import token_states
+from captions import token_states, with_article
 from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, write_json
 from data import checked
 from encoder import load_encoder
@@ -35,7 +35,10 @@ CLEAR = 0.5
 LEAST_USES = (5, 50)
 GEMOJIONE = ("3.3.0-1", "9981df47963de53e10ce097857825c72f2f11dbe2d4cd4887698a99a751bb6bb")
 EMOSENT = ("0.1.7", "ebf7622e0b4c5edf084c2c3f2537b756574042784d906934b2ff3cfad3adea9b")
-FORMS = {"en": ("a drawing of a {}", "one {} on white"), "zh": ("{}的图画", "画着{}")}
+FORMS = {  # none is a form of the training's captions
+    "en": ("the {name}", "this is {article}", "look, {article}"),
+    "zh": ("这是{name}", "看，{name}"),
+}
 
 
 class Reader:
@@ -69,14 +72,18 @@ def correlation(a, b):
     return torch.corrcoef(torch.stack([a, b]))[0, 1].item()
 
 
-def new_captions(concepts, seed):
-    """The written paraphrases, and names in forms that no training caption has."""
-    chosen = random.Random(seed)
+def new_captions(work, seed):
+    """The written paraphrases, and names in new forms: half of them of concepts with a clear mood,
+    of which there would else be few."""
+    chosen, concepts = random.Random(seed), read_json(work / "concepts.json")
+    named = list(zip(concepts, concept_valences(work)))
+    clear = [concept for concept, valence in named if abs(valence) > CLEAR]
     texts = [row["text"] for row in read_table(TEXTS / "eval-paraphrases.tsv")]
     while len(texts) < COUNT:
         language = chosen.choice(list(FORMS))
-        name = chosen.choice(concepts)[language]
-        texts.append(chosen.choice(FORMS[language]).format(name))
+        name = chosen.choice(clear if len(texts) % 2 else concepts)[language]
+        form = chosen.choice(FORMS[language])
+        texts.append(form.format(name=name, article=with_article(name)))
     return texts[:COUNT]
 
 
@@ -89,7 +96,7 @@ def on_generated(reader, options, device):
     ]
     scheduler = read_json(BUNDLE / "scheduler/scheduler_config.json")
     sampler = Sampler(*networks, encoder, tokenizer, scheduler, device)
-    texts = new_captions(read_json(options.work / "concepts.json"), options.seed)
+    texts = new_captions(options.work, options.seed)
     settings = index["default_steps"], index["default_guidance"], FIRST_SEED
     found = reader.scores(sampler.pictures(texts, *settings))
     wanted = text_scores(texts, encoder, tokenizer, device)
