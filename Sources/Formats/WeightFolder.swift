@@ -96,7 +96,8 @@ package final class WeightFolder: WeightSource {
     }
     guard packed.elementType == .i32, packed.shape.rank == 2, packed.shape.count > 0 else {
       throw wrong(
-        packed.name, "i32 [rows, columns / 8], not empty", "\(packed.elementType.rawValue) \(packed.shape)")
+        packed.name, "i32 [rows, columns / 8], not empty",
+        "\(packed.elementType.rawValue) \(packed.shape)")
     }
     guard let (scaleFile, scale) = entry(name + "_scale"), scale.shape.rank == 2 else {
       throw wrong(name + "_scale", "scales [rows, groups]", "none")
