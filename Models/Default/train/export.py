@@ -19,7 +19,7 @@ SCHEDULER = {
 
 
 def export_autoencoder(work):
-    model = read_component(PipitAutoencoder, work / "vae-final")
+    model = read_component(PipitAutoencoder, work / "vae")
     tensors = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     write_component(BUNDLE / "vae", model.config, tensors)
 

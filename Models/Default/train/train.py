@@ -17,7 +17,6 @@ STAGES = [
     ("captions", None),
     ("vae", 30),
     ("denoiser", 60),
-    ("decoder", 10),
     ("export", None),
     ("text_sentiment", None),
     ("generated", None),
