@@ -19,6 +19,12 @@ package final class TextEncoder {
     }
     self.model = model
     tokenizer = try TextEncoder.tokenizer(folder)
+    guard tokenizer.specialCount < model.configuration.positionCount else {
+      throw FormatError(
+        path: folder.configuration.file, part: "'max_position_embeddings'",
+        expected: "more than the tokenizer's \(tokenizer.specialCount) special tokens",
+        found: "\(model.configuration.positionCount)")
+    }
     guard tokenizer.vocabularyCount <= model.configuration.vocabularyCount else {
       throw FormatError(
         path: folder.path + "/tokenizer.json", part: "vocabulary",
