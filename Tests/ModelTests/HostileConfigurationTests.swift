@@ -94,11 +94,13 @@ struct Sample: CustomStringConvertible, Sendable {
 
   @Test(arguments: Sample.all)
   func soundSettingsReachTheWeights(sample: Sample) {
-    #expect {
+    // (The closure form of #expect crashes the compiler of Swift 6.0.3.)
+    do {
       _ = try sample.build()
-    } throws: { error in
-      guard case ModelError.missingTensor = error else { return false }
-      return true
+      Issue.record("a graph without weights")
+    } catch ModelError.missingTensor {
+    } catch {
+      Issue.record("\(error)")
     }
   }
 
@@ -117,10 +119,13 @@ struct Sample: CustomStringConvertible, Sendable {
     for (key, value) in sample.settings {
       guard case .integer = value else { continue }
       for wrong in [JSONValue.integer(-1), .integer(.max), .string("x")] where key != "num_labels" {
-        #expect {
+        do {
           _ = try sample.build(key, wrong)
-        } throws: { error in
-          (error as? ConfigurationError)?.key == key
+          Issue.record("\(key): \(wrong) is taken")
+        } catch let error as ConfigurationError {
+          #expect(error.key == key)
+        } catch {
+          Issue.record("\(key): \(error)")
         }
       }
     }
