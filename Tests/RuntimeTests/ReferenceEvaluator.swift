@@ -48,11 +48,7 @@ struct ReferenceEvaluator {
     case .affine(let op): return x[0].map { $0 * Double(op.scale) + Double(op.shift) }
     case .modulate(let op): return modulate(op, x, shapes)
     case .gateAdd(let op): return gateAdd(op, x, shapes)
-    case .gatedGELU:
-      let n = out.columns
-      return (0..<out.count).map { i in
-        x[0][i / n * 2 * n + i % n] * apply(.gelu, x[0][i / n * 2 * n + n + i % n])
-      }
+    case .gatedGELU: return gatedGELU(x[0], out)
     case .layerNorm(let op): return layerNorm(op, x[0], out.columns)
     case .groupNorm(let op): return groupNorm(op, x[0], out)
     case .channelAffine(let op):
@@ -167,20 +163,23 @@ struct ReferenceEvaluator {
       for q in 0..<queries {
         for head in 0..<op.heads {
           let first = head * op.headDimension
-          var scores = (0..<keys).map { k in
-            (0..<op.headDimension).reduce(0.0) {
-              $0 + at(0, b, q, op.queryOffset + first + $1) * at(1, b, k, op.keyOffset + first + $1)
-            } * Double(op.scale) + (op.hasKeyBias ? x[3][b * keys + k] : 0)
+          var scores: [Double] = []
+          for k in 0..<keys {
+            var sum = 0.0
+            for d in 0..<op.headDimension {
+              sum += at(0, b, q, op.queryOffset + first + d) * at(1, b, k, op.keyOffset + first + d)
+            }
+            let bias: Double = op.hasKeyBias ? x[3][b * keys + k] : 0
+            scores.append(sum * Double(op.scale) + bias)
           }
           if op.causal { for k in 0..<keys where k > q { scores[k] = -.infinity } }
           let top = scores.max() ?? 0
-          let e = scores.map { top == -.infinity ? 0 : exponential($0 - top) }
-          let sum = e.reduce(0, +)
+          let e: [Double] = scores.map { top == -.infinity ? 0.0 : exponential($0 - top) }
+          let sum: Double = e.reduce(0, +)
           for d in 0..<op.headDimension {
-            let total = (0..<keys).reduce(0.0) {
-              $0 + e[$1] * at(2, b, $1, op.valueOffset + first + d)
-            }
-            y.append(sum == 0 ? 0 : total / sum)
+            var total = 0.0
+            for k in 0..<keys { total += e[k] * at(2, b, k, op.valueOffset + first + d) }
+            y.append(sum == 0 ? 0.0 : total / sum)
           }
         }
       }
@@ -189,6 +188,14 @@ struct ReferenceEvaluator {
   }
 
   // MARK: The rest
+
+  private func gatedGELU(_ x: [Double], _ out: Shape) -> [Double] {
+    let n = out.columns
+    return (0..<out.count).map { i -> Double in
+      let first = i / n * 2 * n + i % n
+      return x[first] * apply(.gelu, x[first + n])
+    }
+  }
 
   private func timesteps(_ op: TimestepEmbedding, _ x: [Double]) -> [Double] {
     let half = op.width / 2
