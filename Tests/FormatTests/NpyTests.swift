@@ -10,11 +10,17 @@ import Testing
     let header =
       "{'descr': '\(descriptor)', 'fortran_order': \(fortran ? "True" : "False"), 'shape': \(shape), }\n"
     let count = header.utf8.count
-    let length =
+    let length: [UInt8] =
       version == 1
       ? [UInt8(count & 255), UInt8(count >> 8)]
       : [UInt8(count & 255), UInt8(count >> 8), 0, 0]
-    return [0x93] + Array("NUMPY".utf8) + [version, 0] + length + Array(header.utf8) + data
+    var bytes: [UInt8] = [0x93]
+    bytes += Array("NUMPY".utf8)
+    bytes += [version, 0]
+    bytes += length
+    bytes += Array(header.utf8)
+    bytes += data
+    return bytes
   }
 
   private func read(_ bytes: [UInt8]) throws -> NpyArray {
