@@ -101,6 +101,56 @@ package struct Conv2DCall {
   }
 }
 
+/// One 3x3 convolution by Winograd's minimal filtering, ready to run.
+package struct WinogradCall {
+  private let kernel: gemm_f32_kernels
+  private let arguments: conv2d_f32_args
+  package let tileCount: Int
+  package let panelCount: Int
+
+  /// Whether the kernel computes a convolution of that geometry (see the contract).
+  package static func applies(to geometry: ConvolutionGeometry) -> Bool {
+    guard geometry.kernelHeight == 3, geometry.kernelWidth == 3, geometry.stride == 1,
+      geometry.dilation == 1
+    else { return false }
+    let keepsSize =
+      geometry.padTop == 1 && geometry.padLeft == 1
+      && geometry.outputHeight == 2 * geometry.inputHeight
+      && geometry.outputWidth == 2 * geometry.inputWidth
+    return geometry.upsample == 1 || (geometry.upsample == 2 && keepsSize)
+  }
+
+  /// As `Conv2DCall`, of a geometry that `applies`.
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Float>,
+    weights: PackedMatrix, zeros: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>,
+    epilogue: KernelEpilogue
+  ) {
+    precondition(WinogradCall.applies(to: geometry))
+    precondition(weights.columns == geometry.outputChannels)
+    precondition(weights.depth == 9 * geometry.inputChannels)
+    kernel = kernels.raw.pointee.gemm_f32
+    precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
+    arguments = geometry.arguments(
+      x: x, packed: weights.values, zeros: zeros, y: y, epilogue: epilogue)
+    tileCount = withUnsafePointer(to: arguments) { winograd_tile_count($0) }
+    panelCount = weights.panelCount
+  }
+
+  /// Floats of scratch memory for `tiles` tiles at a time.
+  package func scratchCount(tiles: Int) -> Int {
+    withUnsafePointer(to: arguments) { kernel.winograd_scratch_count($0, tiles) }
+  }
+
+  /// Computes a range of tiles and panels; disjoint ranges can run at the same time.
+  package func run(tiles: Range<Int>, panels: Range<Int>, scratch: UnsafeMutablePointer<Float>) {
+    withUnsafePointer(to: arguments) {
+      kernel.winograd(
+        $0, scratch, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound)
+    }
+  }
+}
+
 /// One depthwise convolution, ready to run; weights are [taps, channels].
 package struct DepthwiseCall {
   private let kernel: depthwise_f32_fn

@@ -20,7 +20,7 @@ enum {
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them
 /// vanish and the sums live in registers.
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
-                              const size_t vectors) {
+                              const size_t vectors, const size_t row_stride) {
     __m512 sums[TILE_ROWS][2];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -39,19 +39,21 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 
     const float *a = tile->a, *panel = tile->panel;
-    const float *end = a + tile->depth;
-    for (; a < end; a++, panel += TILE_COLUMNS) {
-        __m512 weight[2];
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            weight[v] = _mm512_loadu_ps(panel + v * 16);
-        }
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            __m512 x = _mm512_set1_ps(a[r * GATHERED_STRIDE]);
+    for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
+        run = tile_run(left, row_stride);
+        for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {
+            __m512 weight[2];
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
-                sums[r][v] = _mm512_fmadd_ps(x, weight[v], sums[r][v]);
+                weight[v] = _mm512_loadu_ps(panel + v * 16);
+            }
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                __m512 x = _mm512_set1_ps(a[r * row_stride]);
+                UNROLL
+                for (size_t v = 0; v < vectors; v++) {
+                    sums[r][v] = _mm512_fmadd_ps(x, weight[v], sums[r][v]);
+                }
             }
         }
     }
@@ -79,38 +81,48 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
 }
 
 ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
-                                   const size_t vectors) {
+                                   const size_t vectors, const size_t row_stride) {
     switch (rows) {
-        case 1: accumulate(tile, 1, vectors); return;
-        case 2: accumulate(tile, 2, vectors); return;
-        case 3: accumulate(tile, 3, vectors); return;
-        case 4: accumulate(tile, 4, vectors); return;
-        case 5: accumulate(tile, 5, vectors); return;
-        case 6: accumulate(tile, 6, vectors); return;
-        case 7: accumulate(tile, 7, vectors); return;
-        case 8: accumulate(tile, 8, vectors); return;
-        case 9: accumulate(tile, 9, vectors); return;
-        case 10: accumulate(tile, 10, vectors); return;
-        case 11: accumulate(tile, 11, vectors); return;
-        case 12: accumulate(tile, 12, vectors); return;
-        case 13: accumulate(tile, 13, vectors); return;
-        default: accumulate(tile, 14, vectors); return;
+        case 1: accumulate(tile, 1, vectors, row_stride); return;
+        case 2: accumulate(tile, 2, vectors, row_stride); return;
+        case 3: accumulate(tile, 3, vectors, row_stride); return;
+        case 4: accumulate(tile, 4, vectors, row_stride); return;
+        case 5: accumulate(tile, 5, vectors, row_stride); return;
+        case 6: accumulate(tile, 6, vectors, row_stride); return;
+        case 7: accumulate(tile, 7, vectors, row_stride); return;
+        case 8: accumulate(tile, 8, vectors, row_stride); return;
+        case 9: accumulate(tile, 9, vectors, row_stride); return;
+        case 10: accumulate(tile, 10, vectors, row_stride); return;
+        case 11: accumulate(tile, 11, vectors, row_stride); return;
+        case 12: accumulate(tile, 12, vectors, row_stride); return;
+        case 13: accumulate(tile, 13, vectors, row_stride); return;
+        default: accumulate(tile, 14, vectors, row_stride); return;
     }
 }
 
 /// Where one vector has all wanted columns the others are left as they are.
-static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
+ALWAYS_INLINE void product_of_stride(const struct tile_f32 *tile, size_t rows, size_t columns,
+                                     const size_t row_stride) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);
     if (columns <= 16) {
-        accumulate_rows(tile, rows, 1);
+        accumulate_rows(tile, rows, 1, row_stride);
     } else {
-        accumulate_rows(tile, rows, 2);
+        accumulate_rows(tile, rows, 2, row_stride);
     }
+}
+
+static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
+    product_of_stride(tile, rows, columns, GATHERED_STRIDE);
+}
+
+static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_t columns) {
+    product_of_stride(tile, rows, columns, BLOCK);
 }
 
 #include "../shared/gemm_f32_body.h"
 #include "../shared/conv2d_f32_body.h"
+#include "../shared/winograd_f32_body.h"
 
 const struct gemm_f32_kernels gemm_f32_avx512 = {
     .tile_rows = TILE_ROWS,
@@ -118,6 +130,8 @@ const struct gemm_f32_kernels gemm_f32_avx512 = {
     .pack_panel = pack_panel,
     .gemm = gemm_f32,
     .conv2d = conv2d_f32,
+    .winograd_scratch_count = winograd_scratch_count,
+    .winograd = winograd_f32,
 };
 
 #include "../isa_end.h"

@@ -58,7 +58,7 @@ ALWAYS_INLINE float32x4_t finish(const struct tile_f32 *tile, float32x4_t sum, s
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them
 /// vanish and the sums live in registers.
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
-                              const size_t vectors) {
+                              const size_t vectors, const size_t row_stride) {
     float32x4_t sums[TILE_ROWS][4];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -76,24 +76,27 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 
     const float *a = tile->a, *panel = tile->panel;
-    size_t depth = tile->depth;
     float32x4_t x[TILE_ROWS];
-    for (; depth >= 4; depth -= 4, a += 4, panel += 4 * TILE_COLUMNS) {
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            x[r] = vld1q_f32(a + r * GATHERED_STRIDE);
+    for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
+        run = tile_run(left, row_stride);
+        size_t depth = run;
+        for (; depth >= 4; depth -= 4, a += 4, panel += 4 * TILE_COLUMNS) {
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                x[r] = vld1q_f32(a + r * row_stride);
+            }
+            accumulate_lane(sums, x, panel, 0, rows, vectors);
+            accumulate_lane(sums, x, panel, 1, rows, vectors);
+            accumulate_lane(sums, x, panel, 2, rows, vectors);
+            accumulate_lane(sums, x, panel, 3, rows, vectors);
         }
-        accumulate_lane(sums, x, panel, 0, rows, vectors);
-        accumulate_lane(sums, x, panel, 1, rows, vectors);
-        accumulate_lane(sums, x, panel, 2, rows, vectors);
-        accumulate_lane(sums, x, panel, 3, rows, vectors);
-    }
-    for (; depth > 0; depth--, a++, panel += TILE_COLUMNS) {
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            x[r] = vdupq_n_f32(a[r * GATHERED_STRIDE]);
+        for (; depth > 0; depth--, a++, panel += TILE_COLUMNS) {
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                x[r] = vdupq_n_f32(a[r * row_stride]);
+            }
+            accumulate_lane(sums, x, panel, 0, rows, vectors);
         }
-        accumulate_lane(sums, x, panel, 0, rows, vectors);
     }
 
     UNROLL
@@ -106,32 +109,42 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
 }
 
 ALWAYS_INLINE void accumulate_rows(const struct tile_f32 *tile, size_t rows,
-                                   const size_t vectors) {
+                                   const size_t vectors, const size_t row_stride) {
     switch (rows) {
-        case 1: accumulate(tile, 1, vectors); return;
-        case 2: accumulate(tile, 2, vectors); return;
-        case 3: accumulate(tile, 3, vectors); return;
-        case 4: accumulate(tile, 4, vectors); return;
-        case 5: accumulate(tile, 5, vectors); return;
-        default: accumulate(tile, 6, vectors); return;
+        case 1: accumulate(tile, 1, vectors, row_stride); return;
+        case 2: accumulate(tile, 2, vectors, row_stride); return;
+        case 3: accumulate(tile, 3, vectors, row_stride); return;
+        case 4: accumulate(tile, 4, vectors, row_stride); return;
+        case 5: accumulate(tile, 5, vectors, row_stride); return;
+        default: accumulate(tile, 6, vectors, row_stride); return;
     }
 }
 
 /// Vectors of columns of which none is wanted are left as they are.
-static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
+ALWAYS_INLINE void product_of_stride(const struct tile_f32 *tile, size_t rows, size_t columns,
+                                     const size_t row_stride) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);
     if (columns <= 4) {
-        accumulate_rows(tile, rows, 1);
+        accumulate_rows(tile, rows, 1, row_stride);
     } else if (columns <= 8) {
-        accumulate_rows(tile, rows, 2);
+        accumulate_rows(tile, rows, 2, row_stride);
     } else {
-        accumulate_rows(tile, rows, 4);
+        accumulate_rows(tile, rows, 4, row_stride);
     }
+}
+
+static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns) {
+    product_of_stride(tile, rows, columns, GATHERED_STRIDE);
+}
+
+static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_t columns) {
+    product_of_stride(tile, rows, columns, BLOCK);
 }
 
 #include "../shared/gemm_f32_body.h"
 #include "../shared/conv2d_f32_body.h"
+#include "../shared/winograd_f32_body.h"
 
 const struct gemm_f32_kernels gemm_f32_neon = {
     .tile_rows = TILE_ROWS,
@@ -139,6 +152,8 @@ const struct gemm_f32_kernels gemm_f32_neon = {
     .pack_panel = pack_panel,
     .gemm = gemm_f32,
     .conv2d = conv2d_f32,
+    .winograd_scratch_count = winograd_scratch_count,
+    .winograd = winograd_f32,
 };
 
 #include "../isa_end.h"

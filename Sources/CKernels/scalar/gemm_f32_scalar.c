@@ -85,10 +85,35 @@ static void conv2d(const struct conv2d_f32_args *args, size_t pixel_begin, size_
     }
 }
 
+static size_t winograd_scratch_count(const struct conv2d_f32_args *args, size_t tile_count) {
+    (void)args;
+    (void)tile_count;
+    return 0;
+}
+
+/// What fast convolution must come near: the plain one, over the tiles' pixels.
+static void winograd(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
+                     size_t tile_end, size_t panel_begin, size_t panel_end) {
+    (void)scratch;
+    size_t side = 4 * args->upsample;
+    size_t columns = winograd_tile_columns(args), rows = winograd_tile_rows(args);
+    for (size_t tile = tile_begin; tile < tile_end; tile++) {
+        size_t image = tile / columns / rows, top = tile / columns % rows * side;
+        size_t left = tile % columns * side;
+        size_t right = left + side < args->output_width ? left + side : args->output_width;
+        for (size_t row = top; row < top + side && row < args->output_height; row++) {
+            size_t first = (image * args->output_height + row) * args->output_width;
+            conv2d(args, first + left, first + right, panel_begin, panel_end);
+        }
+    }
+}
+
 const struct gemm_f32_kernels gemm_f32_scalar = {
     .tile_rows = 1,
     .tile_columns = TILE_COLUMNS,
     .pack_panel = pack_panel,
     .gemm = gemm,
     .conv2d = conv2d,
+    .winograd_scratch_count = winograd_scratch_count,
+    .winograd = winograd,
 };

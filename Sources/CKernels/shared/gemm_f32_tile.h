@@ -3,6 +3,9 @@
 // includes this, and after it
 //
 //     static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns);
+//     static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_t columns);
+//
+// for a left operand whose rows are gathered whole, and for one in blocks of depth.
 #include "epilogue_f32_body.h"
 
 /// For loops over a tile's rows and vectors, whose counts are constants.
@@ -12,7 +15,19 @@ enum {
     /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may
     /// store whole vectors, and so that rows do not all fall into the same sets of the cache.
     GATHERED_STRIDE = DEPTH_LONGEST + 16,
+    /// Depth of a block of the other form of the left operand, [blocks of depth, TILE_ROWS, BLOCK]:
+    /// for operands too deep to be gathered, whose rows are written a line of the cache at a time.
+    BLOCK = 16,
 };
+
+/// How much depth follows in one piece, and what lies between it and the next piece.
+ALWAYS_INLINE size_t tile_run(size_t left, const size_t row_stride) {
+    return row_stride == BLOCK && left > BLOCK ? BLOCK : left;
+}
+
+ALWAYS_INLINE size_t tile_gap(const size_t row_stride) {
+    return row_stride == BLOCK ? (TILE_ROWS - 1) * BLOCK : 0;
+}
 
 /// One register tile over one block of depth:
 ///
@@ -21,7 +36,7 @@ enum {
 /// from NULL stands for zeros; `to` may equal `from`. Columns past those that are wanted may be
 /// computed too: memory for all TILE_COLUMNS is there.
 struct tile_f32 {
-    const float *a;      // [rows, GATHERED_STRIDE]
+    const float *a;      // [rows, GATHERED_STRIDE] or [blocks of depth, TILE_ROWS, BLOCK]
     const float *panel;  // [depth, TILE_COLUMNS]
     const float *from;   // [rows, from_stride] or NULL
     float *to;           // [rows, to_stride]

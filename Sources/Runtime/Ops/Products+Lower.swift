@@ -67,6 +67,34 @@ private final class ConvolutionStep: Step {
   }
 }
 
+private final class WinogradStep: Step {
+  private let call: WinogradCall
+  private let tiles: Split
+  private let panels: Split
+  private let weights: PackedMatrix
+  private let parameters: [Parameter]
+  private let scratch: Scratch
+
+  init(
+    call: WinogradCall, tiles: Split, panels: Split, weights: PackedMatrix,
+    parameters: [Parameter], scratch: Scratch
+  ) {
+    self.call = call
+    self.tiles = tiles
+    self.panels = panels
+    self.weights = weights
+    self.parameters = parameters
+    self.scratch = scratch
+    super.init(tileCount: tiles.tileCount * panels.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) {
+    call.run(
+      tiles: tiles[tile / panels.tileCount], panels: panels[tile % panels.tileCount],
+      scratch: scratch.block(worker))
+  }
+}
+
 private final class DepthwiseStep: Step {
   private let call: DepthwiseCall
   private let rows: Split
@@ -156,17 +184,52 @@ extension Lowering {
       var geometry = geometry(op, input, output)
       geometry.inputChannels = groupChannels
       geometry.outputChannels = groupColumns
+      let offset = group * groupColumns
+      let epilogue = epilogue(op.epilogue, node, bias: bias, stride: output[3], offset: offset)
+      let parameters = [zeros] + (bias.map { [$0] } ?? [])
+      let x = source(node.inputs[0]) + group * groupChannels
+      let y = target(node.output) + offset
+      if isWorthWinograd(geometry) {
+        let call = WinogradCall(
+          kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
+          epilogue: epilogue)
+        return winograd(call, channels: groupChannels, weights: matrix, parameters: parameters)
+      }
       let call = Conv2DCall(
-        kernels: kernels, geometry: geometry, x: source(node.inputs[0]) + group * groupChannels,
-        weights: matrix, zeros: zeros.pointer, y: target(node.output) + group * groupColumns,
-        epilogue: epilogue(
-          op.epilogue, node, bias: bias, stride: output[3], offset: group * groupColumns))
+        kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
+        epilogue: epilogue)
       let grid = ProductGrid(
         rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
         tiles: tiles(operations: call.pixelCount * groupColumns * matrix.depth / 16))
-      return ConvolutionStep(
-        call: call, grid: grid, weights: matrix, parameters: [zeros] + (bias.map { [$0] } ?? []))
+      return ConvolutionStep(call: call, grid: grid, weights: matrix, parameters: parameters)
     }
+  }
+
+  /// Whether fewer multiplications pay for the transforms: not for shallow images, whose transforms
+  /// weigh as much as the products, nor for few tiles, which share the transform of the filters.
+  private func isWorthWinograd(_ geometry: ConvolutionGeometry) -> Bool {
+    guard WinogradCall.applies(to: geometry) else { return false }
+    let side = 4 * geometry.upsample
+    let tiles = geometry.pixelCount / (side * side)
+    return geometry.inputChannels >= 16 && geometry.outputChannels >= 16 && tiles >= 8
+  }
+
+  /// Cuts fast convolution into blocks of tiles that share the transformed filters; few blocks are
+  /// cut by columns too, for which the image is transformed again.
+  private func winograd(
+    _ call: WinogradCall, channels: Int, weights: PackedMatrix, parameters: [Parameter]
+  ) -> Step {
+    // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
+    let longest = max(16, min(64, 80_000 / channels))
+    let blocks = (call.tileCount + longest - 1) / longest
+    let tiles = Split(call.tileCount, tiles: blocks)
+    let isEven = tiles.tileCount >= 2 * threadCount
+    let panels = Split(
+      call.panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
+    scratch.reserve(call.scratchCount(tiles: tiles.unitsPerTile))
+    return WinogradStep(
+      call: call, tiles: tiles, panels: panels, weights: weights, parameters: parameters,
+      scratch: scratch)
   }
 
   private func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {

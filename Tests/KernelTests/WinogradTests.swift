@@ -1,0 +1,84 @@
+import CKernels
+import TestSupport
+import Testing
+
+extension ConvolutionCase {
+  /// y by Winograd's filtering, `step` tiles at a time, each in scratch memory of exactly the size asked for.
+  func runWinograd(_ level: Level, step: Int, panelStep: Int? = nil) -> [Float] {
+    let x = GuardedBuffer(self.x)
+    let zeros = GuardedBuffer(count: inputChannels)
+    let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    let output = Output(
+      rows: pixelCount, columns: outputChannels, stride: yPixelStride, case: epilogue)
+    var arguments = geometry
+    arguments.x = UnsafePointer(x.start)
+    arguments.zeros = UnsafePointer(zeros.start)
+    arguments.packed = UnsafePointer(weights.start)
+    arguments.y = output.y.start
+    arguments.epilogue = output.epilogue
+    let tiles = winograd_tile_count(&arguments)
+    let panels = (outputChannels + level.gemm.tile_columns - 1) / level.gemm.tile_columns
+    for first in stride(from: 0, to: tiles, by: step) {
+      let last = min(first + step, tiles)
+      let count = level.gemm.winograd_scratch_count(&arguments, last - first)
+      let scratch = GuardedBuffer([Float](repeating: .nan, count: max(count, 1)))
+      for panel in stride(from: 0, to: panels, by: panelStep ?? panels) {
+        level.gemm.winograd(
+          &arguments, scratch.start, first, last, panel, min(panel + (panelStep ?? panels), panels))
+      }
+    }
+    return output.y.values
+  }
+
+  /// The contract's bound; numbers are in -1...1.
+  var winogradTolerance: Float { 2e-5 * Float(depth).squareRoot() }
+}
+
+/// Images of whole tiles and of parts of them, odd channel counts, padding on any side.
+private let shapes: [ConvolutionCase] = [
+  ConvolutionCase(1, 1, from: 1, to: 1),
+  ConvolutionCase(4, 4, from: 16, to: 32),
+  ConvolutionCase(5, 9, from: 3, to: 33),
+  ConvolutionCase(13, 7, from: 17, to: 40),
+  ConvolutionCase(24, 22, from: 33, to: 7),
+  .with(6, 11, from: 5, to: 17) { $0.batch = 3 },
+  .with(8, 9, from: 12, to: 20) { $0.otherChannels = 12 },
+  .with(9, 9, from: 2, to: 5) { ($0.padTop, $0.padLeft, $0.padBottom, $0.padRight) = (0, 0, 0, 0) },
+  .with(9, 9, from: 2, to: 5) { ($0.padTop, $0.padLeft, $0.padBottom, $0.padRight) = (2, 0, 1, 2) },
+  .with(1, 1, from: 4, to: 3) { $0.upsample = 2 },
+  .with(5, 6, from: 7, to: 64) { $0.upsample = 2 },
+  .with(9, 11, from: 19, to: 35) { ($0.upsample, $0.batch, $0.otherChannels) = (2, 2, 3) },
+]
+
+@Suite struct WinogradTests {
+  @Test(arguments: Level.running, shapes.indices)
+  func isNearTheScalarConvolution(level: Level, shape: Int) {
+    let convolution = shapes[shape]
+    let expected = convolution.run(.scalar)
+    for step in [1, 5, 1000] {
+      let error = maxError(convolution.runWinograd(level, step: step), expected)
+      #expect(error <= convolution.winogradTolerance, "\(step) tiles at a time")
+    }
+  }
+
+  @Test(arguments: Level.running, EpilogueCase.every.indices)
+  func isNearTheScalarConvolutionInEveryEpilogue(level: Level, epilogue: Int) {
+    for upsample in 1...2 {
+      var convolution = ConvolutionCase(6, 7, from: 5, to: 37)
+      convolution.upsample = upsample
+      convolution.epilogue = EpilogueCase.every[epilogue]
+      let error = maxError(convolution.runWinograd(level, step: 3), convolution.run(.scalar))
+      #expect(error <= 1.2 * convolution.winogradTolerance + 3e-5, "upsample \(upsample)")
+    }
+  }
+
+  @Test(arguments: Level.running, 1...2)
+  func splitsGiveTheSameBits(level: Level, upsample: Int) {
+    var convolution = ConvolutionCase(22, 19, from: 21, to: 70)
+    convolution.upsample = upsample
+    let whole = bits(convolution.runWinograd(level, step: 1000))
+    for step in [1, 4, 15, 16] {
+      #expect(bits(convolution.runWinograd(level, step: step, panelStep: 1)) == whole)
+    }
+  }
+}
