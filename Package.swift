@@ -54,10 +54,14 @@ let package = Package(
       "Pipelines", in: "Sources/Pipelines",
       needs: ["Models", "Formats", "Tokenizers", "Runtime", "Kernels", "Graph", "Tensors"]),
     module("Engine", in: "Sources/Engine", needs: ["Pipelines", "Formats"]),
+    module(
+      "Benchmarks", in: "Benchmarks",
+      needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
+      exclude: ["records", "README.md"]),
     .executableTarget(
       name: "pipit",
       dependencies: [
-        "PipitEngine", "PipitPipelines", "PipitModels", "PipitFormats", "PipitRuntime",
+        "PipitEngine", "PipitBenchmarks", "PipitPipelines", "PipitModels", "PipitFormats", "PipitRuntime",
         "PipitKernels", "PipitGraph", "PipitTensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -76,6 +80,7 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats"], exclude: ["Goldens"]),
+    tests("BenchmarkTests", needs: ["Benchmarks", "Graph"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),
   ],

@@ -1,7 +1,7 @@
 package import PipitFormats
-import PipitGraph
-import PipitModels
-import PipitTensors
+package import PipitGraph
+package import PipitModels
+package import PipitTensors
 
 /// What a component is and what it costs, told without running it.
 package struct ComponentReport: Sendable {
@@ -22,24 +22,33 @@ package struct ComponentReport: Sendable {
         path: folder.configuration.file, part: "'architectures' or '_class_name'",
         expected: "the architecture's name", found: "none")
     }
-    let model = try Architecture(named: name, folder.configuration)
     let weights = try folder.weights()
     architecture = name
     fileByteCount = weights.byteCount
     parameterCount = try weights.names.reduce(0) {
       $0 + (try weights.weight(named: $1)?.shape.count ?? 0)
     }
-    let graphs = try ComponentReport.typicalInputs(model).map {
-      Optimizer.optimize(try model.graph(weights: weights, inputs: $0))
-    }
+    let graphs = try ComponentReport.graphs(folder).map(Optimizer.optimize)
     packedByteCount = graphs.reduce(0) { $0 + ComponentReport.packedByteCount($1) }
     let plans = graphs.map { ArenaPlan(Lifetimes($0).buffers) }
     arenaByteCount = plans.map(\.byteCount).max() ?? 0
     arenaLowerBound = plans.map(\.lowerBound).max() ?? 0
   }
 
+  /// The graphs of a component for the inputs that a pipeline would give, as built.
+  package static func graphs(_ folder: ModelFolder) throws -> [Graph] {
+    guard let name = folder.architecture else {
+      throw FormatError(
+        path: folder.configuration.file, part: "'architectures' or '_class_name'",
+        expected: "the architecture's name", found: "none")
+    }
+    let model = try Architecture(named: name, folder.configuration)
+    let weights = try folder.weights()
+    return try typicalInputs(model).map { try model.graph(weights: weights, inputs: $0) }
+  }
+
   /// The shapes that a pipeline gives a model, one set for each graph.
-  private static func typicalInputs(_ model: Architecture) -> [[String: Shape]] {
+  package static func typicalInputs(_ model: Architecture) -> [[String: Shape]] {
     switch model {
     case .bert(let bert):
       let tokens = min(32, bert.configuration.positionCount)

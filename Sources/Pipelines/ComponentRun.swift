@@ -1,7 +1,7 @@
 package import PipitFormats
-import PipitGraph
+package import PipitGraph
 import PipitModels
-import PipitRuntime
+package import PipitRuntime
 package import PipitTensors
 
 /// Runs one component on arrays, as `pipit run` does.
@@ -43,13 +43,9 @@ package enum ComponentRun {
       try component.architecture.graph(
         weights: component.weights, inputs: inputs.mapValues(\.shape))
     }
-    let names = program.graph.inputs.map(\.name)
-    if let name = inputs.keys.sorted().first(where: { !names.contains($0) }) {
-      throw InputError.unknown(name: name, expected: names)
-    }
+    try check(inputs, for: program)
     for port in program.graph.inputs {
-      guard let array = inputs[port.name] else { throw InputError.missing(name: port.name) }
-      try fill(program, port, array)
+      if let array = inputs[port.name] { try fill(program, port, array) }
     }
     try program.run()
     var results: [String: Output] = [:]
@@ -60,7 +56,19 @@ package enum ComponentRun {
     return results
   }
 
-  private static func fill(_ program: Program, _ port: Port, _ array: NpyArray) throws {
+  /// Whether every input is there and none is too much.
+  package static func check(_ inputs: [String: NpyArray], for program: Program) throws {
+    let names = program.graph.inputs.map(\.name)
+    if let name = inputs.keys.sorted().first(where: { !names.contains($0) }) {
+      throw InputError.unknown(name: name, expected: names)
+    }
+    if let name = names.first(where: { inputs[$0] == nil }) {
+      throw InputError.missing(name: name)
+    }
+  }
+
+  /// Writes an array into the program's memory for an input.
+  package static func fill(_ program: Program, _ port: Port, _ array: NpyArray) throws {
     let info = program.graph[port.value]
     guard info.shape == array.shape else {
       throw InputError.shape(name: port.name, expected: info.shape, found: array.shape)

@@ -3,7 +3,7 @@ import PipitKernels
 import PipitTensors
 
 /// Turns the nodes of a graph into steps.
-struct Lowering {
+package struct Lowering {
   let graph: Graph
   let kernels: KernelTable
   let threadCount: Int
@@ -95,6 +95,10 @@ struct Lowering {
   /// How many tiles work of `operations` elementary operations is cut into: one if it is so small
   /// that waking a thread costs more, else some for each thread, so that a slow thread gets fewer.
   func tiles(operations: Int) -> Int {
+    Lowering.tiles(operations: operations, threadCount: threadCount)
+  }
+
+  package static func tiles(operations: Int, threadCount: Int) -> Int {
     operations < 20_000 ? 1 : min(threadCount * 4, max(threadCount, operations / 20_000))
   }
 

@@ -52,6 +52,15 @@ package final class Program {
     scratch.allocate(threadCount: pool.threadCount)
   }
 
+  /// The kernel that computes a node, by name; `nil` for nodes of which nothing is computed.
+  package func kernelName(ofNode index: Int) -> String? {
+    guard let first = steps[index].steps.first else { return nil }
+    return first.kernelName ?? graph.nodes[index].op.name + "_f32"
+  }
+
+  /// Bytes of memory that steps use besides the arena while they run.
+  package var scratchByteCount: Int { scratch.byteCount }
+
   /// The memory of an f32 input, to be filled before `run`.
   package func input(_ name: String) throws(ProgramError) -> UnsafeMutableBufferPointer<Float> {
     let (address, count) = try port(name, in: graph.inputs, .f32)
@@ -147,8 +156,12 @@ final class Scratch {
   func allocate(threadCount: Int) {
     stride = (floatCount * MemoryLayout<Float>.stride + 4095) / 4096 * 4096
     guard stride > 0 else { return }
+    byteCount = stride * threadCount
     memory = UnsafeMutableRawPointer.allocate(byteCount: stride * threadCount, alignment: 64)
   }
+
+  /// Bytes of all threads' blocks.
+  private(set) var byteCount = 0
 
   deinit { memory?.deallocate() }
 

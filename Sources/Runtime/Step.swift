@@ -15,6 +15,9 @@ class Step: TiledWork {
   func run(tile: Int, worker: Int) {
     preconditionFailure("a step must say what it does")
   }
+
+  /// The kernel that does most of its work, for reports; `nil` where the operation's name says it.
+  var kernelName: String? { nil }
 }
 
 /// Splits `count` units of work into about equal runs of whole units.

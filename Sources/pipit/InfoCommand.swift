@@ -1,6 +1,8 @@
 import ArgumentParser
 import Glibc
+import PipitBenchmarks
 import PipitFormats
+import PipitGraph
 import PipitKernels
 import PipitPipelines
 import PipitRuntime
@@ -15,6 +17,8 @@ struct InfoCommand: ParsableCommand {
         pipit info                      (this machine and the default model)
         pipit info Models/Default/vae   (one component)
         pipit info cat.png              (prompt, seed and settings of a picture)
+        pipit info Models/Default/vae --graph
+        pipit info Models/Default/vae --plan --plan-image plan.svg
       """)
 
   @Argument(help: "A model's folder or name, or a PNG file.")
@@ -23,7 +27,23 @@ struct InfoCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(help: "Print a component's graph as it is built and after the passes.")
+  var graph = false
+
+  @Flag(help: "Print a component's graph after the passes in Graphviz's language.")
+  var dot = false
+
+  @Flag(help: "Print the memory plan: arena, lower bound, ratio.")
+  var plan = false
+
+  @Option(help: "Draw the memory plan into an SVG file.")
+  var planImage: String?
+
   mutating func run() throws {
+    if graph || dot || plan || planImage != nil {
+      try showGraphs(try ModelFolder(path: BundleLocation.find(subject)))
+      return
+    }
     if let texts = try pictureTexts() {
       try show(texts)
       return
@@ -36,6 +56,33 @@ struct InfoCommand: ParsableCommand {
     var status = stat()
     guard stat(subject, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return nil }
     return try PNG.texts(path: subject)
+  }
+
+  /// The graphs of a component, or of each component of a pipeline.
+  private func showGraphs(_ folder: ModelFolder) throws {
+    if folder.layout == .pipeline {
+      guard planImage == nil, !dot else {
+        throw Failure(
+          code: EX_USAGE, "'\(subject)' is a pipeline; --dot and --plan-image need one component")
+      }
+      for name in folder.configuration.values.keys.sorted()
+      where folder.has(name + "/config.json") {
+        print("== \(name)")
+        try showGraphs(try folder.component(name))
+      }
+      return
+    }
+    for (index, built) in try ComponentReport.graphs(folder).enumerated() {
+      let optimized = Optimizer.optimize(built)
+      if graph {
+        print("-- as built\n\(built.listing)\n-- after the passes\n\(optimized.listing)")
+      }
+      if dot { print(optimized.graphviz) }
+      if plan { print(PlanLine(optimized).text) }
+      if let planImage, index == 0 {
+        try AtomicFile.write(Array(PlanPicture(optimized).svg.utf8), to: planImage)
+      }
+    }
   }
 
   private func show(_ texts: [PNGText]) throws {
@@ -142,5 +189,18 @@ private struct MachineReport: Encodable {
     Swift.print(
       "  in all: files \(Console.bytes(files)); components are loaded one after the other, "
         + "the largest takes \(Console.bytes(peak)) besides its mapped file")
+  }
+}
+
+/// A memory plan in one line.
+private struct PlanLine {
+  let text: String
+
+  init(_ graph: Graph) {
+    let plan = ArenaPlan(Lifetimes(graph).buffers)
+    let inputs = graph.inputs.map { "\($0.name) \(graph[$0.value].shape)" }.joined(separator: ", ")
+    text =
+      "\(inputs): arena \(plan.byteCount) bytes, lower bound \(plan.lowerBound) bytes, "
+      + "ratio \(Console.fixed(plan.ratio, digits: 4))"
   }
 }

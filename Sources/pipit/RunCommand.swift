@@ -41,9 +41,8 @@ struct RunCommand: ParsableCommand {
       throw Failure(
         code: EX_USAGE, "'\(folder)' is a pipeline; name one of its components' folders")
     }
-    var arrays: [String: NpyArray] = [:]
-    for (name, path) in try pairs(inputs, "--in") { arrays[name] = try Npy.read(path: path) }
-    let files = try pairs(outputs, "--out")
+    let arrays = try npyArrays(inputs)
+    let files = try namedFiles(outputs, "--out")
     guard !files.isEmpty else {
       throw Failure(code: EX_USAGE, "no output is asked for; add --out NAME=FILE.npy")
     }
@@ -57,13 +56,23 @@ struct RunCommand: ParsableCommand {
       print("\(name) \(result.shape) -> \(path)")
     }
   }
+}
 
-  private func pairs(_ options: [String], _ flag: String) throws -> [(name: String, path: String)] {
-    try options.map { option in
-      guard let equals = option.firstIndex(of: "="), equals != option.startIndex else {
-        throw Failure(code: EX_USAGE, "\(flag): expected NAME=FILE.npy, found '\(option)'")
-      }
-      return (String(option[..<equals]), String(option[option.index(after: equals)...]))
+/// The arrays of `NAME=FILE.npy` options by name.
+func npyArrays(_ options: [String]) throws -> [String: NpyArray] {
+  var arrays: [String: NpyArray] = [:]
+  for (name, path) in try namedFiles(options, "--in") { arrays[name] = try Npy.read(path: path) }
+  return arrays
+}
+
+/// `NAME=FILE` options taken apart.
+private func namedFiles(
+  _ options: [String], _ flag: String
+) throws -> [(name: String, path: String)] {
+  try options.map { option in
+    guard let equals = option.firstIndex(of: "="), equals != option.startIndex else {
+      throw Failure(code: EX_USAGE, "\(flag): expected NAME=FILE.npy, found '\(option)'")
     }
+    return (String(option[..<equals]), String(option[option.index(after: equals)...]))
   }
 }

@@ -264,6 +264,15 @@ static inline void kernel_spin_pause(void) {
 #endif
 }
 
+// --------------------------------------------------------------------------- limits of the machine
+
+/// Multiply-adds on registers alone, as many independent ones as hide their latency: the pace that no
+/// product can pass. Returns how many f32 operations (two a multiply-add) `rounds` rounds were.
+typedef size_t (*peak_f32_fn)(size_t rounds, float *result);
+
+/// The sum of count floats (a multiple of 64) by several accumulators: the pace of reading memory.
+typedef float (*read_f32_fn)(const float *x, size_t count);
+
 // --------------------------------------------------------------------------- tables and their choice
 
 /// Every kernel of one level. Nothing is NULL: a level copies the one below it and overrides.
@@ -292,6 +301,8 @@ struct kernel_table {
     f32_from_bf16_fn f32_from_bf16;
     f32_from_i8_fn f32_from_i8;
     f32_from_i4_fn f32_from_i4;
+    peak_f32_fn peak_f32;
+    read_f32_fn read_f32;
 };
 
 /// Levels compiled into this binary for this architecture, weakest first (0 is scalar).

@@ -77,6 +77,25 @@ static void scale_shift_f32(float *y, const float *x, const float *scale, const 
     }
 }
 
+static size_t peak_f32(size_t rounds, float *result) {
+    float sums[4] = {0, 1, 2, 3}, a = *result;
+    for (size_t round = 0; round < rounds * 256; round++) {
+        for (size_t i = 0; i < 4; i++) {
+            sums[i] = sums[i] * a + 0.5f;
+        }
+    }
+    *result = sums[0] + sums[1] + sums[2] + sums[3];
+    return rounds * 256 * 4 * 2;
+}
+
+static float read_f32(const float *x, size_t count) {
+    float sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += x[i];
+    }
+    return sum;
+}
+
 void table_scalar_norms(struct kernel_table *table);
 void table_scalar_layout(struct kernel_table *table);
 
@@ -90,6 +109,8 @@ void table_scalar(struct kernel_table *table) {
     table->gate_add_f32 = gate_add_f32;
     table->geglu_f32 = geglu_f32;
     table->scale_shift_f32 = scale_shift_f32;
+    table->peak_f32 = peak_f32;
+    table->read_f32 = read_f32;
     table_scalar_norms(table);
     table_scalar_layout(table);
 }

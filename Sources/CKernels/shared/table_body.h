@@ -3,5 +3,6 @@
 #include "attention_f32_body.h"
 #include "elementwise_f32_body.h"
 #include "expand_f32_body.h"
+#include "limits_body.h"
 #include "max_pool_f32_body.h"
 #include "normalization_f32_body.h"

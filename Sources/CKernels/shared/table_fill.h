@@ -20,4 +20,6 @@ static void fill_shared(struct kernel_table *table) {
     table->f32_from_bf16 = f32_from_bf16;
     table->f32_from_i8 = f32_from_i8;
     table->f32_from_i4 = f32_from_i4;
+    table->peak_f32 = peak_f32;
+    table->read_f32 = read_f32;
 }

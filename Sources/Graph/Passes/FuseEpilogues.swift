@@ -47,6 +47,7 @@ extension Optimizer {
       } else {
         continue
       }
+      graph.giveName(of: graph.nodes[maker].output, to: node.output)
       graph.nodes[maker].output = node.output
       dead.insert(index)
     }
@@ -76,6 +77,7 @@ extension Optimizer {
         var product = graph.nodes[maker]
         product.op.epilogue = epilogue
         product.inputs.append(other)
+        graph.giveName(of: product.output, to: node.output)
         product.output = node.output
         graph.nodes[index] = product
         dead.insert(maker)
@@ -87,6 +89,11 @@ extension Optimizer {
 }
 
 extension Graph {
+  /// Lets people find a layer under its own name after what followed it was fused into it.
+  fileprivate mutating func giveName(of old: ValueID, to new: ValueID) {
+    values[new.index].name = values[old.index].name
+  }
+
   /// The node before `end` that makes a value, if it is a product.
   fileprivate func productMaking(_ value: ValueID, _ end: Int, skipping dead: Set<Int>) -> Int? {
     for index in nodes[..<end].indices.reversed() where nodes[index].output == value {

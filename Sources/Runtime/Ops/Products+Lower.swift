@@ -2,32 +2,8 @@ import PipitGraph
 import PipitKernels
 import PipitTensors
 
-/// How the output of a product, rows (or pixels) by panels of columns, is cut into tiles.
-struct ProductGrid {
-  let rows: Split
-  let panels: Split
-
-  /// Few rows: cut the panels, so that each weight is read once. Many rows: cut the rows, so that each
-  /// activation is read once. In between: both.
-  init(rowCount: Int, panelCount: Int, tileRows: Int, tiles: Int) {
-    if rowCount >= 4 * tileRows * tiles {
-      rows = Split(rowCount, tiles: tiles, grain: tileRows)
-      panels = Split(panelCount, tiles: 1)
-    } else {
-      panels = Split(panelCount, tiles: tiles)
-      let left = (tiles + panels.tileCount - 1) / panels.tileCount
-      rows = Split(rowCount, tiles: left, grain: tileRows)
-    }
-  }
-
-  var tileCount: Int { rows.tileCount * panels.tileCount }
-
-  subscript(tile: Int) -> (rows: Range<Int>, panels: Range<Int>) {
-    (rows[tile / panels.tileCount], panels[tile % panels.tileCount])
-  }
-}
-
 private final class LinearStep: Step {
+  override var kernelName: String? { "gemm_f32" }
   private let call: GemmCall
   private let grid: ProductGrid
   private let weights: PackedMatrix
@@ -48,6 +24,7 @@ private final class LinearStep: Step {
 }
 
 private final class ConvolutionStep: Step {
+  override var kernelName: String? { "conv2d_f32" }
   private let call: Conv2DCall
   private let grid: ProductGrid
   private let weights: PackedMatrix
@@ -68,34 +45,33 @@ private final class ConvolutionStep: Step {
 }
 
 private final class WinogradStep: Step {
+  override var kernelName: String? { "winograd_f32" }
   private let call: WinogradCall
-  private let tiles: Split
-  private let panels: Split
+  private let grid: WinogradGrid
   private let weights: PackedMatrix
   private let parameters: [Parameter]
   private let scratch: Scratch
 
   init(
-    call: WinogradCall, tiles: Split, panels: Split, weights: PackedMatrix,
-    parameters: [Parameter], scratch: Scratch
+    call: WinogradCall, grid: WinogradGrid, weights: PackedMatrix, parameters: [Parameter],
+    scratch: Scratch
   ) {
     self.call = call
-    self.tiles = tiles
-    self.panels = panels
+    self.grid = grid
     self.weights = weights
     self.parameters = parameters
     self.scratch = scratch
-    super.init(tileCount: tiles.tileCount * panels.tileCount)
+    super.init(tileCount: grid.tileCount)
   }
 
   override func run(tile: Int, worker: Int) {
-    call.run(
-      tiles: tiles[tile / panels.tileCount], panels: panels[tile % panels.tileCount],
-      scratch: scratch.block(worker))
+    let (tiles, panels) = grid[tile]
+    call.run(tiles: tiles, panels: panels, scratch: scratch.block(worker))
   }
 }
 
 private final class DepthwiseStep: Step {
+  override var kernelName: String? { "depthwise_f32" }
   private let call: DepthwiseCall
   private let rows: Split
   private let parameters: [Parameter]
@@ -111,21 +87,22 @@ private final class DepthwiseStep: Step {
 }
 
 private final class AttentionStep: Step {
+  override var kernelName: String? { "attention_f32" }
   /// One call for each element of the batch and each head.
   private let calls: [AttentionCall]
-  private let queries: Split
+  private let grid: AttentionGrid
   private let scratch: Scratch
 
-  init(calls: [AttentionCall], queries: Split, scratch: Scratch) {
+  init(calls: [AttentionCall], grid: AttentionGrid, scratch: Scratch) {
     self.calls = calls
-    self.queries = queries
+    self.grid = grid
     self.scratch = scratch
-    super.init(tileCount: calls.count * queries.tileCount)
+    super.init(tileCount: grid.tileCount)
   }
 
   override func run(tile: Int, worker: Int) {
-    calls[tile / queries.tileCount].run(
-      queries: queries[tile % queries.tileCount], scratch: scratch.block(worker))
+    let (call, queries) = grid[tile]
+    calls[call].run(queries: queries, scratch: scratch.block(worker))
   }
 }
 
@@ -214,22 +191,13 @@ extension Lowering {
     return geometry.inputChannels >= 16 && geometry.outputChannels >= 16 && tiles >= 8
   }
 
-  /// Cuts fast convolution into blocks of tiles that share the transformed filters; few blocks are
-  /// cut by columns too, for which the image is transformed again.
   private func winograd(
     _ call: WinogradCall, channels: Int, weights: PackedMatrix, parameters: [Parameter]
   ) -> Step {
-    // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
-    let longest = max(16, min(64, 80_000 / channels))
-    let blocks = (call.tileCount + longest - 1) / longest
-    let tiles = Split(call.tileCount, tiles: blocks)
-    let isEven = tiles.tileCount >= 2 * threadCount
-    let panels = Split(
-      call.panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
-    scratch.reserve(call.scratchCount(tiles: tiles.unitsPerTile))
+    let grid = WinogradGrid(call, channels: channels, threadCount: threadCount)
+    scratch.reserve(call.scratchCount(tiles: grid.longestTiles))
     return WinogradStep(
-      call: call, tiles: tiles, panels: panels, weights: weights, parameters: parameters,
-      scratch: scratch)
+      call: call, grid: grid, weights: weights, parameters: parameters, scratch: scratch)
   }
 
   private func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
@@ -294,11 +262,9 @@ extension Lowering {
       }
     }
     scratch.reserve(AttentionCall.scratchCount(headDimension: op.headDimension))
-    // Each tile packs the keys it sees, so a head is cut only as far as the threads need it.
-    let tiles = tiles(operations: q[0] * q[1] * k[1] * width / 8)
-    let queries = Split(
-      q[1], tiles: (tiles + calls.count - 1) / calls.count, grain: AttentionCall.queryTile)
-    return AttentionStep(calls: calls, queries: queries, scratch: scratch)
+    let grid = AttentionGrid(
+      queries: q[1], calls: calls.count, tiles: tiles(operations: q[0] * q[1] * k[1] * width / 8))
+    return AttentionStep(calls: calls, grid: grid, scratch: scratch)
   }
 
   private func operand(

@@ -1,0 +1,69 @@
+import Glibc
+package import PipitRuntime
+package import PipitKernels
+
+/// What this machine can do at most, measured by the process that compares itself with it.
+package struct Peaks: Codable, Sendable {
+  /// Multiply-adds on registers, with the level's widest vectors.
+  package let gflops: Double
+  /// Reading memory far larger than any cache.
+  package let readGBs: Double
+  package let threads: Int
+
+  /// Takes about a quarter of a second.
+  package static func measured(kernels: KernelTable, pool: ThreadPool) -> Peaks {
+    let compute = PeakWork(kernels: kernels, tiles: pool.threadCount)
+    let operations = Double(compute.operationsPerTile * pool.threadCount)
+    let computing = best(of: 8) { pool.run(compute, tileCount: pool.threadCount) }
+    let read = ReadWork(kernels: kernels, tiles: pool.threadCount)
+    let reading = best(of: 3) { pool.run(read, tileCount: pool.threadCount) }
+    return Peaks(
+      gflops: operations / computing / 1e9, readGBs: Double(read.byteCount) / reading / 1e9,
+      threads: pool.threadCount)
+  }
+
+  /// The shortest of several times in seconds: a limit is what was reached undisturbed.
+  private static func best(of count: Int, _ body: () -> Void) -> Double {
+    var shortest = Double.infinity
+    for _ in 0..<count {
+      let start = monotonicNanoseconds()
+      body()
+      shortest = min(shortest, Double(monotonicNanoseconds() - start) / 1e9)
+    }
+    return shortest
+  }
+}
+
+private final class PeakWork: TiledWork {
+  private static let rounds = 4000
+  private let kernels: KernelTable
+  let operationsPerTile: Int
+
+  init(kernels: KernelTable, tiles: Int) {
+    self.kernels = kernels
+    operationsPerTile = kernels.computeAtPeak(rounds: 1) * PeakWork.rounds
+  }
+
+  func run(tile: Int, worker: Int) { _ = kernels.computeAtPeak(rounds: PeakWork.rounds) }
+}
+
+private final class ReadWork: TiledWork {
+  /// 256 MB, or what a small board can spare.
+  private static let floatCount = min(64 << 20, Int(sysconf(Int32(_SC_PHYS_PAGES))) * 128)
+  private let kernels: KernelTable
+  private let memory: UnsafeMutablePointer<Float>
+  private let perTile: Int
+  let byteCount: Int
+
+  init(kernels: KernelTable, tiles: Int) {
+    self.kernels = kernels
+    perTile = ReadWork.floatCount / tiles / 64 * 64
+    byteCount = perTile * tiles * MemoryLayout<Float>.stride
+    memory = .allocate(capacity: perTile * tiles)
+    memory.initialize(repeating: 1, count: perTile * tiles)
+  }
+
+  deinit { memory.deallocate() }
+
+  func run(tile: Int, worker: Int) { _ = kernels.read(memory + tile * perTile, count: perTile) }
+}

@@ -1,0 +1,70 @@
+package import PipitKernels
+
+/// How the output of a product, rows (or pixels) by panels of columns, is cut into tiles.
+package struct ProductGrid {
+  private let rows: Split
+  private let panels: Split
+
+  /// Few rows: cut the panels, so that each weight is read once. Many rows: cut the rows, so that each
+  /// activation is read once. In between: both.
+  package init(rowCount: Int, panelCount: Int, tileRows: Int, tiles: Int) {
+    if rowCount >= 4 * tileRows * tiles {
+      rows = Split(rowCount, tiles: tiles, grain: tileRows)
+      panels = Split(panelCount, tiles: 1)
+    } else {
+      panels = Split(panelCount, tiles: tiles)
+      let left = (tiles + panels.tileCount - 1) / panels.tileCount
+      rows = Split(rowCount, tiles: left, grain: tileRows)
+    }
+  }
+
+  package var tileCount: Int { rows.tileCount * panels.tileCount }
+
+  package subscript(tile: Int) -> (rows: Range<Int>, panels: Range<Int>) {
+    (rows[tile / panels.tileCount], panels[tile % panels.tileCount])
+  }
+}
+
+/// How fast convolution is cut: into blocks of tiles that share the transformed filters; few blocks are
+/// cut by columns too, for which the image is transformed again.
+package struct WinogradGrid {
+  private let tiles: Split
+  private let panels: Split
+
+  package init(_ call: WinogradCall, channels: Int, threadCount: Int) {
+    // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
+    let longest = max(16, min(64, 80_000 / channels))
+    tiles = Split(call.tileCount, tiles: (call.tileCount + longest - 1) / longest)
+    let isEven = tiles.tileCount >= 2 * threadCount
+    panels = Split(
+      call.panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
+  }
+
+  /// Winograd's tiles in a piece, at most: what its scratch memory is for.
+  package var longestTiles: Int { tiles.unitsPerTile }
+
+  package var tileCount: Int { tiles.tileCount * panels.tileCount }
+
+  package subscript(tile: Int) -> (tiles: Range<Int>, panels: Range<Int>) {
+    (tiles[tile / panels.tileCount], panels[tile % panels.tileCount])
+  }
+}
+
+/// How attention is cut: by heads, and each head's queries as far as the threads need it, since every
+/// piece packs the keys that it sees.
+package struct AttentionGrid {
+  private let queries: Split
+  private let callCount: Int
+
+  package init(queries: Int, calls: Int, tiles: Int) {
+    callCount = calls
+    self.queries = Split(
+      queries, tiles: (tiles + calls - 1) / calls, grain: AttentionCall.queryTile)
+  }
+
+  package var tileCount: Int { callCount * queries.tileCount }
+
+  package subscript(tile: Int) -> (call: Int, queries: Range<Int>) {
+    (tile / queries.tileCount, queries[tile % queries.tileCount])
+  }
+}

@@ -1,0 +1,229 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import PipitBenchmarks
+import PipitFormats
+import PipitGraph
+import PipitKernels
+import PipitPipelines
+import PipitRuntime
+import PipitTensors
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measure latency as a whole and per layer, against what this machine could do.",
+    discussion: """
+      The peak of arithmetic and the pace of memory are measured in the same run. GFLOP/s are
+      nominal (two operations a multiply-add of the definition): fast convolution can pass 100 %.
+
+      Examples:
+        pipit bench                                     (the default model's components)
+        pipit bench Models/Default/vae --per-layer -t 1,2
+        pipit bench FOLDER --in input_ids=ids.npy --in attention_mask=mask.npy -o json
+        pipit bench FOLDER --per-layer --html report.html --trace trace.json
+        pipit bench FOLDER --per-layer --compare old.json
+        pipit bench --kernel gemm_f32 --shape 4096x320x2880 --isa avx2
+        pipit bench --kernel all
+      """)
+
+  @Argument(help: "A model's folder or name, or one component's folder.")
+  var model = "Default"
+
+  @Option(name: .customLong("in"), help: "NAME=FILE.npy, once for each input of a component.")
+  var inputs: [String] = []
+
+  @Flag(help: "Time every layer.")
+  var perLayer = false
+
+  @Option(name: .shortAndLong, help: "Numbers of threads, e.g. 1,2,4 (default: all processors).")
+  var threads: String?
+
+  @Option(name: .shortAndLong, help: "How many runs are timed.")
+  var repetitions = 10
+
+  @Option(help: "How many runs come before.")
+  var warmUps = 2
+
+  @Option(name: .shortAndLong, help: "table, md, csv, json or jsonl.")
+  var output: ReportFormat = .table
+
+  @Option(help: "Write a timeline for Perfetto.")
+  var trace: String?
+
+  @Option(help: "Write a page with bars, roofline and memory plan.")
+  var html: String?
+
+  @Option(help: "An older report (-o json): tell what changed beyond noise.")
+  var compare: String?
+
+  @Option(help: "Time one kernel, or all of them: \(KernelBenchmark.kinds.map(\.name).joined(separator: ", "))")
+  var kernel: String?
+
+  @Option(help: "The kernel's shape, e.g. 512x512x512 (default: the models' shapes).")
+  var shape: String?
+
+  @Option(help: "The instruction-set level (default: the best, or $PIPIT_ISA).")
+  var isa: String?
+
+  mutating func run() throws {
+    guard (1...100_000).contains(repetitions), (0...100_000).contains(warmUps) else {
+      throw Failure(code: EX_USAGE, "-r and --warm-ups: expected 1 (0) to 100000")
+    }
+    if let isa { setenv("PIPIT_ISA", isa, 1) }
+    let counts = try threadCounts()
+    let older = try compare.map(BenchCommand.report)
+    let before = MachineState.now()
+    if let kernel {
+      try kernels(kernel, counts, before, older)
+      return
+    }
+    let folder = try ModelFolder(path: BundleLocation.find(model))
+    if folder.layout == .component {
+      try bench(folder, name: folder.path, counts, before, older)
+      return
+    }
+    guard inputs.isEmpty, trace == nil, html == nil, compare == nil else {
+      throw Failure(
+        code: EX_USAGE,
+        "'\(model)' is a pipeline; --in, --trace, --html and --compare need one component's folder")
+    }
+    for name in folder.configuration.values.keys.sorted() where folder.has(name + "/config.json") {
+      try bench(try folder.component(name), name: name, counts, before, nil)
+    }
+  }
+
+  // MARK: Models
+
+  private func bench(
+    _ folder: ModelFolder, name: String, _ counts: [Int], _ before: MachineState,
+    _ older: BenchmarkReport?
+  ) throws {
+    let arrays = try npyArrays(inputs)
+    var report: BenchmarkReport?
+    var graph: Graph?
+    for count in counts {
+      let machine = try Machine(threadCount: count)
+      let peaks = Peaks.measured(kernels: machine.kernels, pool: machine.pool)
+      let benchmark = try ModelBenchmark(
+        name: name, folder: folder, inputs: arrays, machine: machine)
+      let (total, rows) = try benchmark.run(
+        repetitions: repetitions, warmUps: warmUps, perLayer: wantsLayers, peaks: peaks)
+      if report == nil { report = empty(name, machine.kernels.name, before) }
+      report?.peaks.append(peaks)
+      report?.rows += rows
+      report?.totals.append(total)
+      graph = benchmark.graph
+    }
+    guard var report, let graph else { return }
+    report.total = report.totals.first
+    report.machine_after = MachineState.now()
+    try print(report, older)
+    if let trace {
+      try AtomicFile.write(Array(try JSONEncoder().encode(TraceFile(report))), to: trace)
+    }
+    if let html { try AtomicFile.write(Array(HTMLReport(report, graph: graph).page.utf8), to: html) }
+  }
+
+  private var wantsLayers: Bool { perLayer || trace != nil || html != nil }
+
+  private func empty(_ name: String, _ isa: String, _ before: MachineState) -> BenchmarkReport {
+    BenchmarkReport(
+      machine: before, version: pipitVersion, isa: isa, model: name, peaks: [])
+  }
+
+  // MARK: Kernels
+
+  private func kernels(
+    _ name: String, _ counts: [Int], _ before: MachineState, _ older: BenchmarkReport?
+  ) throws {
+    let kinds = KernelBenchmark.kinds.filter { name == "all" || $0.name == name }
+    guard !kinds.isEmpty else {
+      let known = KernelBenchmark.kinds.map(\.name).joined(separator: ", ")
+      throw Failure(code: EX_USAGE, "--kernel: expected all or one of \(known), found '\(name)'")
+    }
+    var report: BenchmarkReport?
+    for count in counts {
+      let machine = try Machine(threadCount: count)
+      let peaks = Peaks.measured(kernels: machine.kernels, pool: machine.pool)
+      if report == nil { report = empty("kernels", machine.kernels.name, before) }
+      report?.peaks.append(peaks)
+      for kind in kinds {
+        for shape in try shapes(of: kind) {
+          report?.rows.append(
+            KernelBenchmark.run(
+              kind, shape: shape, kernels: machine.kernels, pool: machine.pool,
+              repetitions: repetitions, peaks: peaks))
+        }
+      }
+    }
+    guard var report else { return }
+    report.machine_after = MachineState.now()
+    try print(report, older)
+  }
+
+  private func shapes(of kind: KernelBenchmark.Kind) throws -> [[Int]] {
+    guard let shape else { return kind.standardShapes }
+    let extents = shape.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    let count = extents.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
+    guard extents.count == kind.extentCount, extents.allSatisfy({ (1...1 << 20).contains($0) }),
+      count > 0, count <= 1 << 40
+    else {
+      throw Failure(
+        code: EX_USAGE, "--shape: \(kind.name) expects \(kind.extents) in whole numbers, "
+          + "found '\(shape)'")
+    }
+    return [extents]
+  }
+
+  // MARK: Input and output
+
+  private func threadCounts() throws -> [Int] {
+    guard let threads else {
+      var options = MachineOptions()
+      options.threads = nil
+      return [try options.threadCount() ?? ThreadPool.processorCount]
+    }
+    let counts = threads.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    guard counts.allSatisfy({ (1...256).contains($0) }) else {
+      throw Failure(code: EX_USAGE, "-t: expected numbers from 1 to 256 like 1,2, found '\(threads)'")
+    }
+    return counts
+  }
+
+  private static func report(_ path: String) throws -> BenchmarkReport {
+    let file = try MappedFile(path: path)
+    do {
+      return try JSONDecoder().decode(BenchmarkReport.self, from: Data(file.bytes))
+    } catch {
+      throw Failure(
+        code: EX_DATAERR, "\(path): expected a report of 'pipit bench -o json', found something else")
+    }
+  }
+
+  private func print(_ report: BenchmarkReport, _ older: BenchmarkReport?) throws {
+    if let older {
+      Swift.print(report.comparison(with: older))
+      return
+    }
+    switch output {
+    case .json: try Console.printJSON(report)
+    case .jsonl: for row in report.rows { try Console.printJSON(row) }
+    case .csv: Swift.print(report.text(.csv))
+    case .md, .table: printForPeople(report)
+    }
+  }
+
+  private func printForPeople(_ report: BenchmarkReport) {
+    Swift.print("\(report.model): isa \(report.isa), \(report.machine.processor)")
+    for peaks in report.peaks {
+      Swift.print(
+        "  \(peaks.threads) threads: peak \(Console.fixed(peaks.gflops, digits: 1)) GFLOP/s, "
+          + "reads \(Console.fixed(peaks.readGBs, digits: 1)) GB/s")
+    }
+    if !report.rows.isEmpty { Swift.print(report.text(output)) }
+    for total in report.totals { Swift.print("  " + BenchmarkReport.line(total)) }
+  }
+}
+
+extension ReportFormat: ExpressibleByArgument {}
