@@ -4,6 +4,7 @@ package import PipitTensors
 /// Every architecture that can be loaded: the table of contents of this folder.
 package enum Architecture: Sendable {
   case bert(BERT)
+  case clipText(CLIPText)
   case textSentimentHead(TextSentimentHead)
   case flowMLP(FlowMLP)
   case autoencoder(Autoencoder)
@@ -11,7 +12,12 @@ package enum Architecture: Sendable {
 
   /// Names that a configuration may give, for error messages.
   package static let names = [
-    "BertModel", "PipitAutoencoder", "PipitFlowMLP", "ResNetForImageClassification",
+    "BertModel",
+    "CLIPTextModel",
+    "CLIPTextModelWithProjection",
+    "PipitAutoencoder",
+    "PipitFlowMLP",
+    "ResNetForImageClassification",
     "TextSentimentHead",
   ]
 
@@ -19,6 +25,9 @@ package enum Architecture: Sendable {
   package init(named name: String, _ configuration: Configuration) throws {
     switch name {
     case "BertModel": self = .bert(BERT(try BERTConfiguration(configuration)))
+    case "CLIPTextModel", "CLIPTextModelWithProjection":
+      self = .clipText(
+        try CLIPText(configuration, hasProjection: name == "CLIPTextModelWithProjection"))
     case "TextSentimentHead": self = .textSentimentHead(try TextSentimentHead(configuration))
     case "PipitFlowMLP": self = .flowMLP(try FlowMLP(configuration))
     case "PipitAutoencoder": self = .autoencoder(try Autoencoder(configuration))
@@ -46,6 +55,10 @@ package enum Architecture: Sendable {
       return try model.graph(
         weights: weights, batch: ids[0], tokens: ids[1],
         withTypes: inputs["token_type_ids"] != nil)
+    case .clipText(let model):
+      let ids = try shape("input_ids", rank: 2)
+      return try model.graph(
+        weights: weights, batch: ids[0], tokens: ids[1], hasMask: inputs["attention_mask"] != nil)
     case .textSentimentHead(let model):
       let states = try shape("last_hidden_state", rank: 3)
       return try model.graph(weights: weights, batch: states[0], tokens: states[1])

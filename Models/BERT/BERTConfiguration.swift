@@ -22,18 +22,11 @@ package struct BERTConfiguration: Sendable {
 extension TransformerLayer {
   /// The settings that BERT's `config.json` has for its layers.
   package init(_ configuration: Configuration) throws {
-    hidden = try configuration.integer("hidden_size", in: 1...65536)
-    heads = try configuration.integer("num_attention_heads", in: 1...1024)
-    guard hidden % heads == 0, hidden / heads <= 512 else {
-      throw configuration.error(
-        "num_attention_heads", "a divisor of hidden_size \(hidden), heads at most 512 wide",
-        "\(heads)")
-    }
+    let width = try configuration.attentionWidth(
+      hidden: "hidden_size", heads: "num_attention_heads")
+    (hidden, heads) = (width.hidden, width.heads)
     intermediate = try configuration.integer("intermediate_size", in: 1...1_000_000)
     activation = try configuration.activation("hidden_act", fallback: "gelu")
-    epsilon = Float(try configuration.number("layer_norm_eps", fallback: 1e-12))
-    guard epsilon > 0 else {
-      throw configuration.error("layer_norm_eps", "a positive number", "\(epsilon)")
-    }
+    epsilon = try configuration.epsilon("layer_norm_eps", fallback: 1e-12)
   }
 }

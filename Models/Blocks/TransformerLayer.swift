@@ -27,19 +27,3 @@ package struct TransformerLayer: Sendable {
       try g.add(output, middle), at: scope / "output.LayerNorm", epsilon: epsilon)
   }
 }
-
-extension Configuration {
-  /// An activation by the name that transformers and diffusers give it.
-  func activation(_ key: String, fallback: String? = nil) throws -> Activation {
-    let name = try string(key, fallback: fallback)
-    switch name {
-    case "relu": return .relu
-    case "gelu": return .gelu
-    case "gelu_new", "gelu_pytorch_tanh", "gelu-approximate": return .geluTanh
-    case "quick_gelu": return .geluQuick
-    case "silu", "swish": return .silu
-    case "tanh": return .tanh
-    default: throw error(key, "relu, gelu, gelu_new, quick_gelu, silu or tanh", "'\(name)'")
-    }
-  }
-}

@@ -8,6 +8,8 @@ extension Op {
     case .conv2D(let op): try op.outputShape(inputs)
     case .attention(let op): try op.outputShape(inputs)
     case .embedding(let op): try op.outputShape(inputs)
+    case .positionEmbedding(let op): try op.outputShape(inputs)
+    case .pickRow(let op): try op.outputShape(inputs)
     case .constant(let weight): try constantShape(weight, inputs)
     case .timestepEmbedding(let op): try op.outputShape(inputs)
     case .binary(let op): try op.outputShape(inputs)
@@ -32,7 +34,8 @@ extension Op {
   /// The element type that input `index` must have: ids and masks are i32, all else f32.
   package func inputElementType(_ index: Int) -> ElementType {
     switch self {
-    case .embedding, .keyBias, .maskWeights: .i32
+    case .embedding, .positionEmbedding, .keyBias, .maskWeights: .i32
+    case .pickRow: index == 1 ? .i32 : .f32
     default: .f32
     }
   }

@@ -8,6 +8,8 @@ package enum Op: Sendable {
   case attention(Attention)
   // Look-ups and constants
   case embedding(Embedding)
+  case positionEmbedding(PositionEmbedding)
+  case pickRow(PickRow)
   case constant(Weight)
   case timestepEmbedding(TimestepEmbedding)
   // Elementwise

@@ -6,6 +6,8 @@ extension Op {
     case .conv2D(let op): op.groups > 1 ? "conv2d/\(op.groups)" : "conv2d"
     case .attention: "attention"
     case .embedding: "embedding"
+    case .positionEmbedding: "position_embedding"
+    case .pickRow: "pick_row"
     case .constant: "constant"
     case .timestepEmbedding: "timestep_embedding"
     case .activation(let activation): activation.rawValue

@@ -53,6 +53,8 @@ package struct ComponentReport: Sendable {
     case .bert(let bert):
       let tokens = min(32, bert.configuration.positionCount)
       return [["input_ids": [1, tokens]]]
+    case .clipText(let clip):
+      return [["input_ids": [1, clip.tokenLimit]]]
     case .textSentimentHead(let head):
       return [["last_hidden_state": [1, 32, head.layer.hidden]]]
     case .flowMLP(let flow):

@@ -32,6 +32,8 @@ package struct Lowering {
     case .conv2D(let op): conv2D(op, node)
     case .attention(let op): [attention(op, node)]
     case .embedding(let op): [embedding(op, node)]
+    case .positionEmbedding(let op): [positionEmbedding(op, node)]
+    case .pickRow(let op): [pickRow(op, node)]
     case .constant(let weight): constant(weight, node)
     case .timestepEmbedding(let op): [timestepEmbedding(op, node)]
     case .activation(let op): [activation(op, node)]

@@ -10,6 +10,7 @@ struct RunCommand: ParsableCommand {
     discussion: """
       Names and axis order are those of the reference libraries (optimum's ONNX exports):
         text encoder   input_ids attention_mask [token_type_ids] -> last_hidden_state
+        CLIP text      input_ids [attention_mask] -> last_hidden_state pooler_output | text_embeds
         sentiment head last_hidden_state attention_mask -> logits
         denoiser       sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
         VAE decoder    latent_sample -> sample

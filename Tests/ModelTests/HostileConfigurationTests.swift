@@ -23,47 +23,48 @@ struct Sample: CustomStringConvertible, Sendable {
     "hidden_act": .string("gelu"), "layer_norm_eps": .number(1e-6),
   ]
 
-  static let all: [Sample] = [
-    Sample(
-      name: "BertModel",
-      settings: transformer.merging([
-        "vocab_size": .integer(10), "max_position_embeddings": .integer(8),
-        "type_vocab_size": .integer(2), "position_embedding_type": .string("absolute"),
-      ]) { first, _ in first }, input: "input_ids", shape: [1, 4]),
-    Sample(
-      name: "TextSentimentHead",
-      settings: transformer.merging([
-        "classifier_hidden_size": .integer(8), "num_labels": .integer(3),
-        "id2label": .object(["0": .string("a"), "1": .string("b"), "2": .string("c")]),
-      ]) { first, _ in first }, input: "last_hidden_state", shape: [1, 4, 8]),
-    Sample(
-      name: "PipitFlowMLP",
-      settings: [
-        "latent_shape": .array([.integer(2), .integer(2), .integer(2)]),
-        "coordinates": .integer(4), "width": .integer(8), "num_layers": .integer(1),
-        "expansion": .integer(2), "caption_channels": .integer(8),
-        "caption_queries": .integer(2), "caption_heads": .integer(2),
-        "time_channels": .integer(8), "norm_eps": .number(1e-6),
-      ], input: "encoder_hidden_states", shape: [1, 4, 8]),
-    Sample(
-      name: "PipitAutoencoder",
-      settings: [
-        "in_channels": .integer(3), "out_channels": .integer(3), "sample_size": .integer(32),
-        "patch_size": .integer(4), "latent_channels": .integer(2), "act_fn": .string("silu"),
-        "block_out_channels": .array([.integer(8), .integer(8)]),
-        "layers_per_block": .array([.integer(1), .integer(1)]),
-        "scaling_factor": .number(0.5), "shift_factor": .number(0),
-      ], input: "latent_sample", shape: [1, 2, 4, 4]),
-    Sample(
-      name: "ResNetForImageClassification",
-      settings: [
-        "num_channels": .integer(3), "embedding_size": .integer(8),
-        "hidden_sizes": .array([.integer(8), .integer(16)]),
-        "depths": .array([.integer(1), .integer(1)]), "layer_type": .string("bottleneck"),
-        "downsample_in_first_stage": .bool(false), "downsample_in_bottleneck": .bool(false),
-        "hidden_act": .string("relu"), "num_labels": .integer(3),
-      ], input: "pixel_values", shape: [1, 3, 32, 32]),
-  ]
+  static let all: [Sample] =
+    textSamples + [
+      Sample(
+        name: "BertModel",
+        settings: transformer.merging([
+          "vocab_size": .integer(10), "max_position_embeddings": .integer(8),
+          "type_vocab_size": .integer(2), "position_embedding_type": .string("absolute"),
+        ]) { first, _ in first }, input: "input_ids", shape: [1, 4]),
+      Sample(
+        name: "TextSentimentHead",
+        settings: transformer.merging([
+          "classifier_hidden_size": .integer(8), "num_labels": .integer(3),
+          "id2label": .object(["0": .string("a"), "1": .string("b"), "2": .string("c")]),
+        ]) { first, _ in first }, input: "last_hidden_state", shape: [1, 4, 8]),
+      Sample(
+        name: "PipitFlowMLP",
+        settings: [
+          "latent_shape": .array([.integer(2), .integer(2), .integer(2)]),
+          "coordinates": .integer(4), "width": .integer(8), "num_layers": .integer(1),
+          "expansion": .integer(2), "caption_channels": .integer(8),
+          "caption_queries": .integer(2), "caption_heads": .integer(2),
+          "time_channels": .integer(8), "norm_eps": .number(1e-6),
+        ], input: "encoder_hidden_states", shape: [1, 4, 8]),
+      Sample(
+        name: "PipitAutoencoder",
+        settings: [
+          "in_channels": .integer(3), "out_channels": .integer(3), "sample_size": .integer(32),
+          "patch_size": .integer(4), "latent_channels": .integer(2), "act_fn": .string("silu"),
+          "block_out_channels": .array([.integer(8), .integer(8)]),
+          "layers_per_block": .array([.integer(1), .integer(1)]),
+          "scaling_factor": .number(0.5), "shift_factor": .number(0),
+        ], input: "latent_sample", shape: [1, 2, 4, 4]),
+      Sample(
+        name: "ResNetForImageClassification",
+        settings: [
+          "num_channels": .integer(3), "embedding_size": .integer(8),
+          "hidden_sizes": .array([.integer(8), .integer(16)]),
+          "depths": .array([.integer(1), .integer(1)]), "layer_type": .string("bottleneck"),
+          "downsample_in_first_stage": .bool(false), "downsample_in_bottleneck": .bool(false),
+          "hidden_act": .string("relu"), "num_labels": .integer(3),
+        ], input: "pixel_values", shape: [1, 3, 32, 32]),
+    ]
 
   /// Builds the graph with one setting replaced.
   func build(_ key: String? = nil, _ value: JSONValue = .null) throws -> Graph {

@@ -11,7 +11,8 @@ enum OperationCase: String, CaseIterable, Sendable {
   case convolution, convolutionStrided, convolutionGrouped, convolutionDepthwise
   case convolutionUpsampled, convolutionDilated, convolutionFused
   case attention, attentionMasked, attentionCausal, attentionMerged
-  case embedding, timesteps, activations, binaries, broadcasts, affine, modulate, gateAdd, geglu
+  case embedding, positionEmbedding, pickFirst, pickLargest, pickNone, timesteps, activations,
+    binaries, broadcasts, affine, modulate, gateAdd, geglu
   case layerNorm, groupNorm, channelAffine, softmax, l2Normalize
   case meanRows, meanRowsWeighted, maxPool, averagePool, upsample
   case transposeMatrix, transposePixels, slice, concatenate, constant
@@ -37,6 +38,15 @@ enum OperationCase: String, CaseIterable, Sendable {
       let ids = g.input("ids", [2, 3], .i32)
       return try g.add(
         .embedding(Embedding(table: RandomWeights.make("table", [6, 10]))), [ids], "e")
+    case .positionEmbedding:
+      let table = RandomWeights.make("table", [11, 10])
+      return try g.add(
+        .positionEmbedding(PositionEmbedding(table: table, paddingID: 1)),
+        [g.input("ids", [3, 9], .i32)], "p")
+    case .pickFirst, .pickLargest, .pickNone:
+      let rule: PickRow.Rule =
+        self == .pickLargest ? .largest : .first(of: self == .pickFirst ? 3 : 99)
+      return try g.add(.pickRow(PickRow(rule)), [tokens, g.input("ids", [2, 7], .i32)], "r")
     case .timesteps:
       return try g.add(
         .timestepEmbedding(TimestepEmbedding(width: 10, cosineFirst: true, frequencyShift: 0)),

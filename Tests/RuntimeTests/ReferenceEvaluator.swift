@@ -32,6 +32,8 @@ struct ReferenceEvaluator {
       return x[0].flatMap {
         Array(table[Int($0) * op.table.columns..<(Int($0) + 1) * op.table.columns])
       }
+    case .positionEmbedding(let op): return positions(op, x[0], shapes[0])
+    case .pickRow(let op): return pickedRows(op, x, shapes[0])
     case .constant(let weight): return doubles(weight)
     case .timestepEmbedding(let op): return timesteps(op, x[0])
     case .activation(let op): return x[0].map { apply(op, $0) }
@@ -188,6 +190,30 @@ struct ReferenceEvaluator {
   }
 
   // MARK: The rest
+
+  private func positions(_ op: PositionEmbedding, _ ids: [Double], _ shape: Shape) -> [Double] {
+    let (table, width) = (doubles(op.table), op.table.columns)
+    return ids.indices.flatMap { index -> [Double] in
+      let start = index / shape[1] * shape[1]
+      let before = ids[start...index].filter { $0 != Double(op.paddingID) }.count
+      let row = ids[index] == Double(op.paddingID) ? op.paddingID : op.paddingID + before
+      return Array(table[row * width..<(row + 1) * width])
+    }
+  }
+
+  private func pickedRows(_ op: PickRow, _ x: [[Double]], _ shape: Shape) -> [Double] {
+    let (tokens, width) = (shape[1], shape[2])
+    return (0..<shape[0]).flatMap { text -> [Double] in
+      let ids = Array(x[1][text * tokens..<(text + 1) * tokens])
+      let wanted: Double
+      switch op.rule {
+      case .first(let id): wanted = Double(id)
+      case .largest: wanted = ids.max() ?? 0
+      }
+      let first = (text * tokens + (ids.firstIndex(of: wanted) ?? 0)) * width
+      return Array(x[0][first..<first + width])
+    }
+  }
 
   private func gatedGELU(_ x: [Double], _ out: Shape) -> [Double] {
     let n = out.columns
