@@ -30,7 +30,10 @@ func tests(
 
 /// Architectures with a README.md beside their code, which is no source.
 let documentedModels = [
+  "BERT",
   "CLIPText",
+  "DistilBERT",
+  "RoBERTa",
 ]
 
 let package = Package(

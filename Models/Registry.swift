@@ -3,7 +3,8 @@ package import PipitTensors
 
 /// Every architecture that can be loaded: the table of contents of this folder.
 package enum Architecture: Sendable {
-  case bert(BERT)
+  case textTransformer(TextTransformer)
+  case textClassifier(TextClassifier)
   case clipText(CLIPText)
   case textSentimentHead(TextSentimentHead)
   case flowMLP(FlowMLP)
@@ -12,19 +13,36 @@ package enum Architecture: Sendable {
 
   /// Names that a configuration may give, for error messages.
   package static let names = [
+    "BertForSequenceClassification",
     "BertModel",
     "CLIPTextModel",
     "CLIPTextModelWithProjection",
+    "DistilBertForSequenceClassification",
+    "DistilBertModel",
     "PipitAutoencoder",
     "PipitFlowMLP",
     "ResNetForImageClassification",
+    "RobertaForSequenceClassification",
+    "RobertaModel",
     "TextSentimentHead",
+    "XLMRobertaForSequenceClassification",
+    "XLMRobertaModel",
   ]
 
   /// The architecture of a name in `architectures` or `_class_name`, with its settings.
   package init(named name: String, _ configuration: Configuration) throws {
     switch name {
-    case "BertModel": self = .bert(BERT(try BERTConfiguration(configuration)))
+    case "BertModel": self = .textTransformer(try TextTransformer(bert: configuration))
+    case "DistilBertModel":
+      self = .textTransformer(try TextTransformer(distilBERT: configuration))
+    case "RobertaModel", "XLMRobertaModel":
+      self = .textTransformer(try TextTransformer(roberta: configuration))
+    case "BertForSequenceClassification":
+      self = .textClassifier(try TextClassifier(bert: configuration))
+    case "DistilBertForSequenceClassification":
+      self = .textClassifier(try TextClassifier(distilBERT: configuration))
+    case "RobertaForSequenceClassification", "XLMRobertaForSequenceClassification":
+      self = .textClassifier(try TextClassifier(roberta: configuration))
     case "CLIPTextModel", "CLIPTextModelWithProjection":
       self = .clipText(
         try CLIPText(configuration, hasProjection: name == "CLIPTextModelWithProjection"))
@@ -49,12 +67,17 @@ package enum Architecture: Sendable {
       }
       return shape
     }
-    switch self {
-    case .bert(let model):
+    func textShape() throws -> TextShape {
       let ids = try shape("input_ids", rank: 2)
-      return try model.graph(
-        weights: weights, batch: ids[0], tokens: ids[1],
-        withTypes: inputs["token_type_ids"] != nil)
+      return TextShape(
+        batch: ids[0], tokens: ids[1], hasMask: inputs["attention_mask"] != nil,
+        hasTypes: inputs["token_type_ids"] != nil)
+    }
+    switch self {
+    case .textTransformer(let model):
+      return try model.graph(weights: weights, try textShape())
+    case .textClassifier(let model):
+      return try model.graph(weights: weights, try textShape())
     case .clipText(let model):
       let ids = try shape("input_ids", rank: 2)
       return try model.graph(

@@ -37,3 +37,12 @@ extension Configuration {
     }
   }
 }
+
+extension Configuration {
+  /// Refuses settings by which BERT's family becomes something else than an encoder with absolute positions.
+  func requireEncoder() throws {
+    try require("position_embedding_type", .string("absolute"))
+    try require("is_decoder", .bool(false))
+    try require("add_cross_attention", .bool(false))
+  }
+}

@@ -123,8 +123,10 @@ package final class GraphBuilder {
     _ x: Value, at scope: Scope, epsilon: Float, affine: Bool = true
   ) throws -> Value {
     let width: Shape = [x.shape.columns]
-    let gain = affine ? try weight(scope / "weight", width) : nil
-    let bias = affine ? try weight(scope / "bias", width) : nil
+    // Checkpoints that come from TensorFlow, such as the first BERT's, have its names.
+    let isOld = try affine && has(scope / "gamma")
+    let gain = affine ? try weight(scope / (isOld ? "gamma" : "weight"), width) : nil
+    let bias = affine ? try weight(scope / (isOld ? "beta" : "bias"), width) : nil
     return try add(.layerNorm(LayerNorm(gain: gain, bias: bias, epsilon: epsilon)), [x], scope.path)
   }
 

@@ -50,9 +50,10 @@ package struct ComponentReport: Sendable {
   /// The shapes that a pipeline gives a model, one set for each graph.
   package static func typicalInputs(_ model: Architecture) -> [[String: Shape]] {
     switch model {
-    case .bert(let bert):
-      let tokens = min(32, bert.configuration.positionCount)
-      return [["input_ids": [1, tokens]]]
+    case .textTransformer(let model):
+      return [textInputs(tokenLimit: model.tokenLimit)]
+    case .textClassifier(let model):
+      return [textInputs(tokenLimit: model.encoder.tokenLimit)]
     case .clipText(let clip):
       return [["input_ids": [1, clip.tokenLimit]]]
     case .textSentimentHead(let head):
@@ -68,6 +69,11 @@ package struct ComponentReport: Sendable {
     case .resNet(let net):
       return [["pixel_values": [1, net.channels, 64, 64]]]
     }
+  }
+
+  private static func textInputs(tokenLimit: Int) -> [String: Shape] {
+    let ids: Shape = [1, min(32, tokenLimit)]
+    return ["input_ids": ids, "attention_mask": ids]
   }
 
   private static func packedByteCount(_ graph: Graph) -> Int {

@@ -7,28 +7,28 @@ import PipitTokenizers
 /// A tokenizer and a text encoder: from texts to the states of their tokens.
 package final class TextEncoder {
   private let component: Component
-  private let model: BERT
+  private let model: TextTransformer
   private let tokenizer: Tokenizer
   /// What the encoder was trained to see in front of every text.
   private let prefix = "query: "
 
   package init(_ folder: ModelFolder, machine: Machine) throws {
     component = try Component(folder, machine: machine)
-    guard case .bert(let model) = component.architecture else {
+    guard case .textTransformer(let model) = component.architecture else {
       throw component.wrongArchitecture("BertModel")
     }
     self.model = model
     tokenizer = try TextEncoder.tokenizer(folder)
-    guard tokenizer.specialCount < model.configuration.positionCount else {
+    guard tokenizer.specialCount < model.tokenLimit else {
       throw FormatError(
         path: folder.configuration.file, part: "'max_position_embeddings'",
         expected: "more than the tokenizer's \(tokenizer.specialCount) special tokens",
-        found: "\(model.configuration.positionCount)")
+        found: "\(model.tokenLimit)")
     }
-    guard tokenizer.vocabularyCount <= model.configuration.vocabularyCount else {
+    guard tokenizer.vocabularyCount <= model.vocabularyCount else {
       throw FormatError(
         path: folder.path + "/tokenizer.json", part: "vocabulary",
-        expected: "at most vocab_size \(model.configuration.vocabularyCount) ids",
+        expected: "at most vocab_size \(model.vocabularyCount) ids",
         found: "\(tokenizer.vocabularyCount)")
     }
   }
@@ -44,14 +44,14 @@ package final class TextEncoder {
     }
   }
 
-  package var hidden: Int { model.configuration.layer.hidden }
+  package var hidden: Int { model.hidden }
 
   package var memory: (packed: Int, arena: Int) { component.memory }
 
   /// Token ids of a text, special ones included, at most `limit`.
   package func ids(_ text: String, limit: Int) -> [Int32] {
     tokenizer.encode(
-      prefix + text, maximumCount: min(limit, model.configuration.positionCount))
+      prefix + text, maximumCount: min(limit, model.tokenLimit))
   }
 
   /// The states of the tokens of several texts, `[texts, tokens, hidden]`, and the embeddings `[texts, hidden]`.
@@ -69,11 +69,12 @@ package final class TextEncoder {
   package func encode(_ texts: [[Int32]]) throws -> Encoding {
     precondition(!texts.isEmpty)
     let longest = texts.map(\.count).max() ?? 1
-    let tokens = min((max(longest, 1) + 7) / 8 * 8, model.configuration.positionCount)
+    let tokens = min((max(longest, 1) + 7) / 8 * 8, model.tokenLimit)
     let batch = texts.count
     let program = try component.program("\(batch)x\(tokens)") {
       try model.graph(
-        weights: component.weights, batch: batch, tokens: tokens, pooled: true)
+        weights: component.weights, TextShape(batch: batch, tokens: tokens),
+        pooling: SentencePooling(.mean, normalizes: true))
     }
     var mask = [Int32](repeating: 0, count: batch * tokens)
     let ids = try program.idInput("input_ids")
@@ -89,6 +90,6 @@ package final class TextEncoder {
     try program.run()
     return Encoding(
       tokens: tokens, states: try program.output("last_hidden_state"),
-      embeddings: try program.output("embedding"), mask: mask)
+      embeddings: try program.output("sentence_embedding"), mask: mask)
   }
 }

@@ -9,8 +9,9 @@ struct RunCommand: ParsableCommand {
     abstract: "Run one component of a model on NumPy arrays.",
     discussion: """
       Names and axis order are those of the reference libraries (optimum's ONNX exports):
-        text encoder   input_ids attention_mask [token_type_ids] -> last_hidden_state
+        text encoder   input_ids [attention_mask] [token_type_ids] -> last_hidden_state
         CLIP text      input_ids [attention_mask] -> last_hidden_state pooler_output | text_embeds
+        text classifier  input_ids [attention_mask] [token_type_ids] -> logits
         sentiment head last_hidden_state attention_mask -> logits
         denoiser       sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
         VAE decoder    latent_sample -> sample

@@ -24,8 +24,9 @@ import Testing
         "num_attention_heads": .integer(4), "intermediate_size": .integer(96),
         "max_position_embeddings": .integer(64), "type_vocab_size": .integer(2),
       ])
-    let model = BERT(try BERTConfiguration(configuration))
-    return try model.graph(weights: GeneratedWeights.bert, batch: 2, tokens: tokens, pooled: true)
+    return try TextTransformer(bert: configuration).graph(
+      weights: GeneratedWeights.bert, TextShape(batch: 2, tokens: tokens),
+      pooling: SentencePooling(.mean, normalizes: true))
   }
 
   private func inputs(_ tokens: Int) -> [String: [Float]] {
@@ -64,7 +65,7 @@ import Testing
     for _ in 0..<3 {
       try fill(program, inputs(17))
       try program.run()
-      let output = Array(try program.output("embedding"))
+      let output = Array(try program.output("sentence_embedding"))
       #expect(first == nil || first == output)
       first = output
     }

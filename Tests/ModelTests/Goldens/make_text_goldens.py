@@ -26,9 +26,9 @@ def texts(seed, lengths, tokens, vocabulary, padding):
     return np.where(mask == 1, ids, padding), mask
 
 
-def case(name, kind, seed, inputs, outputs, prefix="", **settings):
+def case(name, kind, seed, inputs, outputs, prefix="", rename=str, **settings):
     """Saves one model of class `kind` with what it makes of the inputs; `prefix` is put in front of all
-    tensor names, as published checkpoints have it where transformers 5 has none."""
+    tensor names, as published checkpoints have it where transformers 5 has none; `rename` changes them."""
     model_class = getattr(transformers, kind)
     config = model_class.config_class(**settings)
     config._attn_implementation = "eager"
@@ -38,9 +38,8 @@ def case(name, kind, seed, inputs, outputs, prefix="", **settings):
     folder = HERE / name
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    if prefix:
-        tensors = load_file(folder / "model.safetensors")
-        save_file({prefix + k: v for k, v in tensors.items()}, folder / "model.safetensors")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({prefix + rename(k): v for k, v in tensors.items()}, folder / "model.safetensors")
     saved = json.loads((folder / "config.json").read_text())
     saved.pop("transformers_version", None)
     (folder / "config.json").write_text(json.dumps(saved, indent=1) + "\n")
@@ -74,7 +73,79 @@ def clip():
          vocab_size=40, projection_dim=10)
 
 
-FAMILIES = {"clip": clip}
+LABELS = {0: "negative", 1: "neutral", 2: "positive"}
+
+
+def old_names(name):
+    """The names that TensorFlow's checkpoints had for a layer norm, as the first published BERTs have them."""
+    return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def bert():
+    ids, mask = texts(31, [8, 3], 8, 41, 0)
+    case("bertcls-1", "BertForSequenceClassification", 31, {"input_ids": ids, "attention_mask": mask}, ["logits"],
+         hidden_size=24, num_attention_heads=3, intermediate_size=40, num_hidden_layers=2, vocab_size=41,
+         max_position_embeddings=12, num_labels=3, id2label=LABELS)
+    ids, mask = texts(32, [5], 5, 30, 0)
+    types = np.array([[0, 0, 1, 1, 1]])
+    case("bertcls-2", "BertForSequenceClassification", 32, {"input_ids": ids, "token_type_ids": types}, ["logits"],
+         rename=old_names, hidden_size=18, num_attention_heads=2, intermediate_size=29, num_hidden_layers=1,
+         vocab_size=30, max_position_embeddings=5, type_vocab_size=2, num_labels=5, hidden_act="gelu_new")
+    ids, mask = texts(33, [1, 7, 4], 7, 50, 0)
+    case("bertcls-3", "BertForSequenceClassification", 33, {"input_ids": ids, "attention_mask": mask}, ["logits"],
+         hidden_size=20, num_attention_heads=5, intermediate_size=64, num_hidden_layers=3, vocab_size=50,
+         max_position_embeddings=9, type_vocab_size=1, num_labels=2, hidden_act="relu", layer_norm_eps=1e-5)
+
+
+def distilbert():
+    ids, mask = texts(41, [9, 5], 9, 40, 0)
+    given = {"input_ids": ids, "attention_mask": mask}
+    case("distilbert-1", "DistilBertModel", 41, given, ["last_hidden_state"], dim=24, n_heads=3, hidden_dim=40,
+         n_layers=2, vocab_size=40, max_position_embeddings=10)
+    ids, mask = texts(42, [6], 6, 33, 0)
+    case("distilbert-2", "DistilBertModel", 42, {"input_ids": ids}, ["last_hidden_state"], "distilbert.", dim=20,
+         n_heads=1, hidden_dim=33, n_layers=1, vocab_size=33, max_position_embeddings=6, activation="relu")
+    ids, mask = texts(43, [3, 1, 4], 4, 50, 0)
+    given = {"input_ids": ids, "attention_mask": mask}
+    case("distilbert-3", "DistilBertModel", 43, given, ["last_hidden_state"], dim=32, n_heads=8, hidden_dim=16,
+         n_layers=3, vocab_size=50, max_position_embeddings=7, sinusoidal_pos_embds=True)
+    ids, mask = texts(44, [7, 2], 7, 40, 0)
+    given = {"input_ids": ids, "attention_mask": mask}
+    for number, (dim, heads, inner, layers, labels) in enumerate(
+            [(24, 2, 30, 2, 2), (18, 3, 41, 1, 5), (16, 4, 20, 3, 3)], 1):
+        case(f"distilbertcls-{number}", "DistilBertForSequenceClassification", 44 + number, given, ["logits"], dim=dim,
+             n_heads=heads, hidden_dim=inner, n_layers=layers, vocab_size=40, max_position_embeddings=8,
+             num_labels=labels)
+
+
+def roberta():
+    # Padding inside a text: positions are counted by ids, whatever the mask.
+    ids, mask = texts(51, [9, 5], 9, 40, 1)
+    ids[0, 4] = 1
+    case("roberta-1", "RobertaModel", 51, {"input_ids": ids, "attention_mask": mask}, ["last_hidden_state"],
+         hidden_size=24, num_attention_heads=3, intermediate_size=40, num_hidden_layers=2, vocab_size=40,
+         max_position_embeddings=11, type_vocab_size=1, layer_norm_eps=1e-5)
+    ids, mask = texts(52, [6, 4], 6, 33, 3)
+    case("roberta-2", "RobertaModel", 52, {"input_ids": ids}, ["last_hidden_state"], "roberta.",
+         hidden_size=20, num_attention_heads=1, intermediate_size=33, num_hidden_layers=1, vocab_size=33,
+         max_position_embeddings=10, type_vocab_size=2, pad_token_id=3, hidden_act="gelu_new")
+    ids, mask = texts(53, [5, 2, 1], 5, 50, 0)
+    types = (np.arange(15).reshape(3, 5) % 2).astype(np.int64)
+    case("roberta-3", "XLMRobertaModel", 53, {"input_ids": ids, "attention_mask": mask, "token_type_ids": types},
+         ["last_hidden_state"], hidden_size=32, num_attention_heads=8, intermediate_size=16, num_hidden_layers=3,
+         vocab_size=50, max_position_embeddings=9, type_vocab_size=2, pad_token_id=0)
+    ids, mask = texts(54, [7, 2], 7, 40, 1)
+    given = {"input_ids": ids, "attention_mask": mask}
+    for number, kind, width, heads, inner, layers, labels in [
+            (1, "RobertaForSequenceClassification", 24, 2, 30, 2, 3),
+            (2, "XLMRobertaForSequenceClassification", 18, 3, 41, 1, 5),
+            (3, "RobertaForSequenceClassification", 16, 4, 20, 3, 2)]:
+        case(f"robertacls-{number}", kind, 54 + number, given, ["logits"], hidden_size=width,
+             num_attention_heads=heads, intermediate_size=inner, num_hidden_layers=layers, vocab_size=40,
+             max_position_embeddings=10, type_vocab_size=1, num_labels=labels)
+
+
+FAMILIES = {"clip": clip, "bert": bert, "distilbert": distilbert, "roberta": roberta}
 
 if __name__ == "__main__":
     for family in sys.argv[1:] or FAMILIES:
