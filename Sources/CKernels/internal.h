@@ -35,6 +35,12 @@ void depthwise_f32_scalar(const struct conv2d_f32_args *args, size_t row_begin, 
 void depthwise_f32_avx2(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_avx512(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_neon(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
+void attention_f32_avx2(const struct attention_f32_args *args, float *scratch, size_t query_begin,
+                        size_t query_end);
+void attention_f32_avx512(const struct attention_f32_args *args, float *scratch,
+                          size_t query_begin, size_t query_end);
+void attention_f32_neon(const struct attention_f32_args *args, float *scratch, size_t query_begin,
+                        size_t query_end);
 
 // Each fills the fields of the kernels that its level has; the others keep what is there.
 void table_scalar(struct kernel_table *table);

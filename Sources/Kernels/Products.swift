@@ -201,14 +201,14 @@ package struct AttentionCall {
   private let arguments: attention_f32_args
   package let queryCount: Int
 
-  /// Queries that share one pass over the keys; ranges given to `run` should be multiples of it.
-  package static let queryTile = Int(ATTENTION_QUERY_TILE)
+  /// Queries that share one pass over the keys, at most; a range given to `run` is cut into such blocks.
+  package static let queryBlock = Int(ATTENTION_QUERY_BLOCK)
 
   /// Floats of scratch memory that each thread needs.
   package static func scratchCount(headDimension: Int) -> Int {
-    let queries = Int(ATTENTION_QUERY_TILE)
-    let keys = Int(ATTENTION_KEY_TILE)
-    return headDimension * keys + queries * keys + queries * headDimension + 4 * queries
+    // ATTENTION_SCRATCH_COUNT of the contract, which is a macro that Swift does not see.
+    let (queries, keys) = (Int(ATTENTION_QUERY_BLOCK), Int(ATTENTION_KEY_TILE))
+    return (2 * queries + 2 * keys) * (headDimension + 32) + 32 * keys + 2 * queries
   }
 
   /// One matrix of an attention: its first number and the stride from token to token.

@@ -58,8 +58,8 @@ package struct AttentionGrid {
 
   package init(queries: Int, calls: Int, tiles: Int) {
     callCount = calls
-    self.queries = Split(
-      queries, tiles: (tiles + calls - 1) / calls, grain: AttentionCall.queryTile)
+    // Rows of whole register tiles, of whichever level.
+    self.queries = Split(queries, tiles: (tiles + calls - 1) / calls, grain: 42)
   }
 
   package var tileCount: Int { callCount * queries.tileCount }

@@ -26,7 +26,7 @@ private struct AttentionCase: Sendable {
       head_dimension: dimension, scale: scale, key_bias: keyBias.map { UnsafePointer($0.start) },
       causal: causal)
     // The count that ATTENTION_SCRATCH_COUNT asks for, to the float.
-    let scratchCount = dimension * 64 + 16 * 64 + 16 * dimension + 4 * 16
+    let scratchCount = (2 * 112 + 2 * 64) * (dimension + 32) + 32 * 64 + 2 * 112
     let scratch = GuardedBuffer(count: scratchCount, filledWith: .nan)
     let step = min(queryStep, queries)
     for query in Swift.stride(from: 0, to: queries, by: step) {

@@ -12,5 +12,6 @@ void table_avx2(struct kernel_table *table) {
     fill_shared(table);
     table->gemm_f32 = gemm_f32_avx2;
     table->depthwise_f32 = depthwise_f32_avx2;
+    table->attention_f32 = attention_f32_avx2;
 }
 #endif

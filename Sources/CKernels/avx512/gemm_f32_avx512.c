@@ -123,6 +123,7 @@ static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_
 #include "../shared/gemm_f32_body.h"
 #include "../shared/conv2d_f32_body.h"
 #include "../shared/winograd_f32_body.h"
+#include "../shared/attention_f32_body.h"
 
 const struct gemm_f32_kernels gemm_f32_avx512 = {
     .tile_rows = TILE_ROWS,
@@ -133,6 +134,11 @@ const struct gemm_f32_kernels gemm_f32_avx512 = {
     .winograd_scratch_count = winograd_scratch_count,
     .winograd = winograd_f32,
 };
+
+void attention_f32_avx512(const struct attention_f32_args *args, float *scratch,
+                        size_t query_begin, size_t query_end) {
+    attention_f32(args, scratch, query_begin, query_end);
+}
 
 #include "../isa_end.h"
 #endif

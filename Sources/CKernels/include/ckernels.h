@@ -155,11 +155,11 @@ struct attention_f32_args {
     const float *key_bias;
     bool causal;
 };
-#define ATTENTION_QUERY_TILE 16
 #define ATTENTION_KEY_TILE 64
-#define ATTENTION_SCRATCH_COUNT(head_dimension)                                            \
-    ((head_dimension) * ATTENTION_KEY_TILE + ATTENTION_QUERY_TILE * ATTENTION_KEY_TILE +   \
-     ATTENTION_QUERY_TILE * (head_dimension) + 4 * ATTENTION_QUERY_TILE)
+#define ATTENTION_QUERY_BLOCK 112  // queries that share one pass over the keys, at most
+#define ATTENTION_SCRATCH_COUNT(head_dimension)                                      \
+    ((2 * ATTENTION_QUERY_BLOCK + 2 * ATTENTION_KEY_TILE) * ((head_dimension) + 32) + \
+     32 * ATTENTION_KEY_TILE + 2 * ATTENTION_QUERY_BLOCK)
 
 typedef void (*attention_f32_fn)(const struct attention_f32_args *args, float *scratch,
                                  size_t query_begin, size_t query_end);

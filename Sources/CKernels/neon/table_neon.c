@@ -12,5 +12,6 @@ void table_neon(struct kernel_table *table) {
     fill_shared(table);
     table->gemm_f32 = gemm_f32_neon;
     table->depthwise_f32 = depthwise_f32_neon;
+    table->attention_f32 = attention_f32_neon;
 }
 #endif

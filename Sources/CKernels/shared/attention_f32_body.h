@@ -1,63 +1,107 @@
 // Attention of one head by tiles of keys with a running maximum (Milakov & Gimelshein 2018; Dao et al.
-// 2022), over the vocabulary of simd.h. Scores are computed against a transposed copy of the tile's
-// keys, so that the lanes of a vector are keys and no sum across lanes is needed.
+// 2022), over a level's register tile: scores and weighted sums are products of small matrices.
+//
+// For a block of queries and a tile of keys: pack the tile's keys and values into panels; then, a
+// register tile of queries at a time, scores -> weights e^(score - maximum) -> sums of values. What a
+// register tile of queries needs on the way stays in the first-level cache.
 
-enum { QUERIES = ATTENTION_QUERY_TILE, KEYS = ATTENTION_KEY_TILE };
+enum {
+    KEYS = ATTENTION_KEY_TILE,
+    KEY_PANELS = KEYS / TILE_COLUMNS,
+    QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
+    QUERIES = QUERY_TILES * TILE_ROWS,
+};
 
 /// The parts of the caller's scratch memory.
 struct attention_scratch {
-    float *keys;     // [head_dimension, KEYS]: the tile's keys, transposed
-    float *scores;   // [QUERIES, KEYS]
-    float *outputs;  // [QUERIES, head_dimension], not yet divided by the sums
+    float *queries;  // [QUERY_TILES, blocks of depth, TILE_ROWS, BLOCK], times the scale
+    float *keys;     // [KEY_PANELS, dimension, TILE_COLUMNS]
+    float *values;   // [panels, KEYS, TILE_COLUMNS]
+    float *scores;   // [TILE_ROWS, KEYS]
+    float *weights;  // [KEYS / BLOCK, TILE_ROWS, BLOCK]
+    float *outputs;  // [QUERIES, width], not yet divided by the sums
     float *highest;  // [QUERIES]
     float *sums;     // [QUERIES]
+    size_t query_tile;  // floats of a register tile of queries
+    size_t panels, width;  // of the values: dimension in whole panels
 };
 
-ALWAYS_INLINE struct attention_scratch attention_split(float *scratch, size_t dimension) {
+static struct attention_scratch attention_split(float *scratch, size_t dimension) {
     struct attention_scratch s;
-    s.keys = scratch;
-    s.scores = s.keys + dimension * KEYS;
-    s.outputs = s.scores + QUERIES * KEYS;
-    s.highest = s.outputs + QUERIES * dimension;
+    s.query_tile = (dimension + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
+    s.panels = (dimension + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    s.width = s.panels * TILE_COLUMNS;
+    s.queries = scratch;
+    s.keys = s.queries + QUERY_TILES * s.query_tile;
+    s.values = s.keys + dimension * KEYS;
+    s.scores = s.values + s.width * KEYS;
+    s.weights = s.scores + TILE_ROWS * KEYS;
+    s.outputs = s.weights + TILE_ROWS * KEYS;
+    s.highest = s.outputs + QUERIES * s.width;
     s.sums = s.highest + QUERIES;
     return s;
 }
 
-static void attention_pack_keys(const struct attention_f32_args *args, float *keys, size_t first,
-                                size_t count) {
+static void attention_pack_queries(const struct attention_f32_args *args,
+                                   const struct attention_scratch *s, size_t first, size_t count) {
     size_t dimension = args->head_dimension;
-    for (size_t d = 0; d < dimension; d++) {
-        const float *k = args->k + first * args->k_stride + d;
-        float *row = keys + d * KEYS;
-        for (size_t j = 0; j < count; j++) {
-            row[j] = k[j * args->k_stride];
-        }
-        for (size_t j = count; j < KEYS; j++) {
-            row[j] = 0;
+    vec scale = v_set1(args->scale);
+    for (size_t i = 0; i < count; i++) {
+        const float *q = args->q + (first + i) * args->q_stride;
+        float *row = s->queries + i / TILE_ROWS * s->query_tile + i % TILE_ROWS * BLOCK;
+        for (size_t d = 0; d < dimension; d += LANES) {
+            float *to = row + d / BLOCK * BLOCK * TILE_ROWS + d % BLOCK;
+            v_store(to, v_mul(v_load_first(q + d, dimension - d), scale));
         }
     }
 }
 
-/// scores[i, j] = scale * sum over d of q[i, d] * keys[d, j] for `rows` queries.
-ALWAYS_INLINE void attention_scores(const struct attention_f32_args *args, const float *q,
-                                    const float *keys, float *scores, size_t rows) {
-    vec scale = v_set1(args->scale);
-    for (size_t j = 0; j < KEYS; j += 2 * LANES) {
-        vec a[4], b[4];
-        for (size_t i = 0; i < rows; i++) {
-            a[i] = b[i] = v_zero();
-        }
-        for (size_t d = 0; d < args->head_dimension; d++) {
-            vec k0 = v_load(keys + d * KEYS + j), k1 = v_load(keys + d * KEYS + j + LANES);
-            for (size_t i = 0; i < rows; i++) {
-                vec x = v_set1(q[i * args->q_stride + d]);
-                a[i] = v_fma(x, k0, a[i]);
-                b[i] = v_fma(x, k1, b[i]);
+typedef float four __attribute__((vector_size(16), aligned(4)));
+
+/// Four floats of each of four keys, turned.
+ALWAYS_INLINE void attention_turn(float *to, const float *k, size_t stride) {
+    four a = *(const four *)k, b = *(const four *)(k + stride);
+    four c = *(const four *)(k + 2 * stride), d = *(const four *)(k + 3 * stride);
+    four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    four ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    four cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four *)to = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    *(four *)(to + TILE_COLUMNS) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    *(four *)(to + 2 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    *(four *)(to + 3 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+}
+
+/// Keys as panels of columns; columns without a key are zeros.
+static void attention_pack_keys(const struct attention_f32_args *args,
+                                const struct attention_scratch *s, size_t first, size_t count) {
+    size_t dimension = args->head_dimension;
+    for (size_t j = 0; j < KEYS; j += 4) {
+        float *to = s->keys + j / TILE_COLUMNS * dimension * TILE_COLUMNS + j % TILE_COLUMNS;
+        const float *k = args->k + (first + j) * args->k_stride;
+        size_t d = 0;
+        if (j + 4 <= count) {
+            for (; d + 4 <= dimension; d += 4) {
+                attention_turn(to + d * TILE_COLUMNS, k + d, args->k_stride);
             }
         }
-        for (size_t i = 0; i < rows; i++) {
-            v_store(scores + i * KEYS + j, v_mul(a[i], scale));
-            v_store(scores + i * KEYS + j + LANES, v_mul(b[i], scale));
+        for (; d < dimension; d++) {
+            for (size_t i = 0; i < 4; i++) {
+                to[d * TILE_COLUMNS + i] = j + i < count ? k[i * args->k_stride + d] : 0;
+            }
+        }
+    }
+}
+
+/// Values as panels of columns; columns past the dimension are zeros.
+static void attention_pack_values(const struct attention_f32_args *args,
+                                  const struct attention_scratch *s, size_t first, size_t count) {
+    size_t dimension = args->head_dimension;
+    for (size_t j = 0; j < count; j++) {
+        const float *v = args->v + (first + j) * args->v_stride;
+        for (size_t d = 0; d < s->width; d += LANES) {
+            float *to = s->values + (d / TILE_COLUMNS * KEYS + j) * TILE_COLUMNS + d % TILE_COLUMNS;
+            v_store(to, d < dimension ? v_load_first(v + d, dimension - d) : v_zero());
         }
     }
 }
@@ -79,14 +123,15 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
     }
 }
 
-/// Turns scores into weights e^(score - maximum) and brings what was summed before to the new maximum.
-static void attention_weights(struct attention_scratch *s, size_t i, size_t dimension) {
-    float *scores = s->scores + i * KEYS;
+/// Turns one query's scores into weights e^(score - maximum), and brings what was summed before to
+/// the new maximum. `row` is the query in its block.
+static void attention_weights(const struct attention_scratch *s, size_t row, const float *scores,
+                              float *weights) {
     vec highest = v_load(scores);
     for (size_t j = LANES; j < KEYS; j += LANES) {
         highest = v_max(highest, v_load(scores + j));
     }
-    float before = s->highest[i], now = v_highest(highest);
+    float before = s->highest[row], now = v_highest(highest);
     now = now > before ? now : before;
     // While no key has been seen the maximum is -infinity, and so is every score: any finite number
     // in its place gives weights of zero.
@@ -94,78 +139,87 @@ static void attention_weights(struct attention_scratch *s, size_t i, size_t dime
     vec sum = v_zero();
     for (size_t j = 0; j < KEYS; j += LANES) {
         vec e = v_exp(v_sub(v_load(scores + j), center));
-        v_store(scores + j, e);
+        v_store(weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK, e);
         sum = v_add(sum, e);
     }
+    s->highest[row] = now;
+    if (now == before) {
+        s->sums[row] += v_sum(sum);
+        return;
+    }
     float correction = before == -INFINITY ? 0 : expf(before - now);
-    s->sums[i] = s->sums[i] * correction + v_sum(sum);
-    s->highest[i] = now;
-    float *output = s->outputs + i * dimension;
-    if (correction != 1) {
-        for (size_t d = 0; d < dimension; d++) {
-            output[d] *= correction;
-        }
+    s->sums[row] = s->sums[row] * correction + v_sum(sum);
+    float *output = s->outputs + row * s->width;
+    for (size_t d = 0; d < s->width; d += LANES) {
+        v_store(output + d, v_mul(v_load(output + d), v_set1(correction)));
     }
 }
 
-/// outputs[i, :] += sum over j of weights[i, j] * v[j, :] for `rows` queries.
-ALWAYS_INLINE void attention_accumulate(const struct attention_f32_args *args, const float *v,
-                                        const float *weights, float *outputs, size_t rows,
-                                        size_t count) {
+/// A register tile of queries against a tile of keys. `first` is the tile's first query in its block.
+static void attention_tile(const struct attention_f32_args *args,
+                           const struct attention_scratch *s, size_t block, size_t first,
+                           size_t rows, size_t key, size_t key_count) {
     size_t dimension = args->head_dimension;
-    for (size_t d = 0; d < dimension; d += LANES) {
-        size_t n = dimension - d < LANES ? dimension - d : LANES;
-        vec sum[4];
-        for (size_t i = 0; i < rows; i++) {
-            float *output = outputs + i * dimension + d;
-            sum[i] = n == LANES ? v_load(output) : v_load_n(output, n);
+    for (size_t panel = 0; panel < KEY_PANELS && panel * TILE_COLUMNS < key_count; panel++) {
+        struct tile_f32 tile = {
+            .a = s->queries + first / TILE_ROWS * s->query_tile,
+            .panel = s->keys + panel * dimension * TILE_COLUMNS,
+            .to = s->scores + panel * TILE_COLUMNS,
+            .to_stride = KEYS,
+            .depth = dimension,
+        };
+        tile_product_blocked(&tile, rows, TILE_COLUMNS);
+    }
+    for (size_t i = 0; i < rows; i++) {
+        float *scores = s->scores + i * KEYS;
+        if (args->key_bias || args->causal || key_count < KEYS) {
+            attention_mask(args, scores, block + first + i, key, key_count);
         }
-        for (size_t j = 0; j < count; j++) {
-            const float *value = v + j * args->v_stride + d;
-            vec x = n == LANES ? v_load(value) : v_load_n(value, n);
-            for (size_t i = 0; i < rows; i++) {
-                sum[i] = v_fma(v_set1(weights[i * KEYS + j]), x, sum[i]);
-            }
-        }
-        for (size_t i = 0; i < rows; i++) {
-            float *output = outputs + i * dimension + d;
-            if (n == LANES) {
-                v_store(output, sum[i]);
-            } else {
-                v_store_n(output, sum[i], n);
-            }
-        }
+        attention_weights(s, first + i, scores, s->weights + i * BLOCK);
+    }
+    for (size_t panel = 0; panel < s->panels; panel++) {
+        float *output = s->outputs + first * s->width + panel * TILE_COLUMNS;
+        struct tile_f32 tile = {
+            .a = s->weights,
+            .panel = s->values + panel * KEYS * TILE_COLUMNS,
+            .from = output,
+            .from_stride = s->width,
+            .to = output,
+            .to_stride = s->width,
+            .depth = key_count,
+        };
+        size_t columns = dimension - panel * TILE_COLUMNS;
+        tile_product_blocked(&tile, rows, columns < TILE_COLUMNS ? columns : TILE_COLUMNS);
     }
 }
 
-/// All queries of a tile against one tile of keys.
-static void attention_tile(const struct attention_f32_args *args, struct attention_scratch *s,
-                           size_t query, size_t query_count, size_t key, size_t key_count) {
-    const float *q = args->q + query * args->q_stride;
-    const float *v = args->v + key * args->v_stride;
+static void attention_block(const struct attention_f32_args *args,
+                            const struct attention_scratch *s, size_t block, size_t count) {
     size_t dimension = args->head_dimension;
-    for (size_t i = 0; i < query_count; i += 4) {
-        if (query_count - i >= 4) {
-            attention_scores(args, q + i * args->q_stride, s->keys, s->scores + i * KEYS, 4);
-        } else {
-            for (size_t row = i; row < query_count; row++) {
-                attention_scores(args, q + row * args->q_stride, s->keys, s->scores + row * KEYS, 1);
-            }
+    for (size_t i = 0; i < count; i++) {
+        s->highest[i] = -INFINITY;
+        s->sums[i] = 0;
+    }
+    memset(s->outputs, 0, count * s->width * sizeof(float));
+    attention_pack_queries(args, s, block, count);
+    for (size_t key = 0; key < args->key_count; key += KEYS) {
+        if (args->causal && key >= block + count) {
+            break;
+        }
+        size_t key_count = smaller(args->key_count - key, KEYS);
+        attention_pack_keys(args, s, key, key_count);
+        attention_pack_values(args, s, key, key_count);
+        for (size_t first = 0; first < count; first += TILE_ROWS) {
+            attention_tile(args, s, block, first, smaller(count - first, TILE_ROWS), key,
+                           key_count);
         }
     }
-    for (size_t i = 0; i < query_count; i++) {
-        attention_mask(args, s->scores + i * KEYS, query + i, key, key_count);
-        attention_weights(s, i, dimension);
-    }
-    for (size_t i = 0; i < query_count; i += 4) {
-        if (query_count - i >= 4) {
-            attention_accumulate(args, v, s->scores + i * KEYS, s->outputs + i * dimension, 4,
-                                 key_count);
-        } else {
-            for (size_t row = i; row < query_count; row++) {
-                attention_accumulate(args, v, s->scores + row * KEYS, s->outputs + row * dimension,
-                                     1, key_count);
-            }
+    for (size_t i = 0; i < count; i++) {
+        vec factor = v_set1(s->sums[i] == 0 ? 0 : 1 / s->sums[i]);
+        float *y = args->y + (block + i) * args->y_stride;
+        const float *output = s->outputs + i * s->width;
+        for (size_t d = 0; d < dimension; d += LANES) {
+            v_store_first(y + d, v_mul(v_load(output + d), factor), dimension - d);
         }
     }
 }
@@ -174,29 +228,8 @@ static void attention_f32(const struct attention_f32_args *args, float *scratch,
                           size_t query_begin, size_t query_end) {
     ASSUME(args->head_dimension > 0 && args->head_dimension <= 512);
     ASSUME(query_end <= args->query_count);
-    size_t dimension = args->head_dimension;
-    struct attention_scratch s = attention_split(scratch, dimension);
-    for (size_t query = query_begin; query < query_end; query += QUERIES) {
-        size_t query_count = query_end - query < QUERIES ? query_end - query : QUERIES;
-        for (size_t i = 0; i < query_count; i++) {
-            s.highest[i] = -INFINITY;
-            s.sums[i] = 0;
-        }
-        memset(s.outputs, 0, query_count * dimension * sizeof(float));
-        for (size_t key = 0; key < args->key_count; key += KEYS) {
-            if (args->causal && key >= query + query_count) {
-                break;
-            }
-            size_t key_count = args->key_count - key < KEYS ? args->key_count - key : KEYS;
-            attention_pack_keys(args, s.keys, key, key_count);
-            attention_tile(args, &s, query, query_count, key, key_count);
-        }
-        for (size_t i = 0; i < query_count; i++) {
-            float factor = s.sums[i] == 0 ? 0 : 1 / s.sums[i];
-            float *y = args->y + (query + i) * args->y_stride;
-            for (size_t d = 0; d < dimension; d++) {
-                y[d] = s.outputs[i * dimension + d] * factor;
-            }
-        }
+    struct attention_scratch s = attention_split(scratch, args->head_dimension);
+    for (size_t block = query_begin; block < query_end; block += QUERIES) {
+        attention_block(args, &s, block, smaller(query_end - block, QUERIES));
     }
 }

@@ -1,6 +1,5 @@
 // The kernels that are written once over simd.h.
 #include "activation_body.h"
-#include "attention_f32_body.h"
 #include "elementwise_f32_body.h"
 #include "expand_f32_body.h"
 #include "limits_body.h"

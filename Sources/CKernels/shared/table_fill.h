@@ -1,7 +1,6 @@
 // Puts the kernels of table_body.h into a table. Outside the target region: it runs on every processor.
 
 static void fill_shared(struct kernel_table *table) {
-    table->attention_f32 = attention_f32;
     table->activate_f32 = activate_f32;
     table->binary_f32 = binary_f32;
     table->affine_f32 = affine_f32;
