@@ -11,10 +11,12 @@ package final class PackedMatrix: Sendable {
   package let byteCount: Int
 
   /// Packs panel by panel: `expand` writes rows `range`, `depth` floats each, to the pointer it is given,
-  /// so that at no time more than one panel exists twice.
+  /// so that at no time more than a panel for each thread exists twice. `forEach` calls its body with
+  /// 0 ..< the count it is given, in any order, on as many threads as it likes.
   package init(
     columns: Int, depth: Int, kernels: KernelTable,
-    expand: (_ range: Range<Int>, _ rows: UnsafeMutablePointer<Float>) -> Void
+    forEach: (_ count: Int, _ body: (Int) -> Void) -> Void = { (0..<$0).forEach($1) },
+    expand: @escaping (_ range: Range<Int>, _ rows: UnsafeMutablePointer<Float>) -> Void
   ) {
     precondition(columns > 0)
     precondition(depth > 0)
@@ -22,11 +24,11 @@ package final class PackedMatrix: Sendable {
     let tile = gemm.tile_columns
     let panels = (columns + tile - 1) / tile
     let byteCount = panels * tile * depth * MemoryLayout<Float>.stride
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+    let memory = BlockMemory.allocate(byteCount: byteCount)
     let packed = memory.bindMemory(to: Float.self, capacity: panels * tile * depth)
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: tile * depth) { rows in
-      guard let rows = rows.baseAddress else { return }
-      for panel in 0..<panels {
+    forEach(panels) { panel in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: tile * depth) { rows in
+        guard let rows = rows.baseAddress else { return }
         let range = panel * tile..<min(columns, (panel + 1) * tile)
         expand(range, rows)
         gemm.pack_panel(packed + panel * tile * depth, rows, depth, range.count, depth)

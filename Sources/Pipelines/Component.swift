@@ -25,7 +25,7 @@ package final class Component {
     self.machine = machine
     architecture = try Architecture(named: name, folder.configuration)
     weights = try folder.weights()
-    packed = PackedWeights(kernels: machine.kernels)
+    packed = PackedWeights(kernels: machine.kernels, pool: machine.pool)
   }
 
   /// The program of a key, made from the graph that `build` gives if there is none yet.

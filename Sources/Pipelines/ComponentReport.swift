@@ -57,7 +57,7 @@ package struct ComponentReport: Sendable {
     case .clipText(let clip):
       return [["input_ids": [1, clip.tokenLimit]]]
     case .textSentimentHead(let head):
-      return [["last_hidden_state": [1, 32, head.layer.hidden]]]
+      return [["layer_means": [1, head.inputWidth]]]
     case .flowMLP(let flow):
       return [["encoder_hidden_states": [2, TextToImage.captionTokens, flow.captionChannels]]]
     case .autoencoder(let vae):

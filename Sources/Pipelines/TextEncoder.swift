@@ -46,6 +46,9 @@ package final class TextEncoder {
 
   package var hidden: Int { model.hidden }
 
+  /// The number of the encoder's layers.
+  package var depth: Int { model.depth }
+
   package var memory: (packed: Int, arena: Int) { component.memory }
 
   /// Token ids of a text, special ones included, at most `limit`.
@@ -59,6 +62,8 @@ package final class TextEncoder {
     package let tokens: Int
     package let states: UnsafeBufferPointer<Float>
     package let embeddings: UnsafeBufferPointer<Float>
+    /// `[texts, layers * hidden]`: the mean states after the layers asked for.
+    package let layerMeans: UnsafeBufferPointer<Float>
     /// `[texts, tokens]`, 1 for tokens of the text and 0 for padding.
     package let mask: [Int32]
   }
@@ -66,15 +71,15 @@ package final class TextEncoder {
   /// Encodes texts given as ids; the result is valid until the next call.
   ///
   /// Token counts are rounded up so that a stream of texts needs few programs.
-  package func encode(_ texts: [[Int32]]) throws -> Encoding {
+  package func encode(_ texts: [[Int32]], meansAfter layers: [Int] = []) throws -> Encoding {
     precondition(!texts.isEmpty)
     let longest = texts.map(\.count).max() ?? 1
     let tokens = min((max(longest, 1) + 7) / 8 * 8, model.tokenLimit)
     let batch = texts.count
-    let program = try component.program("\(batch)x\(tokens)") {
+    let program = try component.program("\(batch)x\(tokens) \(layers)") {
       try model.graph(
         weights: component.weights, TextShape(batch: batch, tokens: tokens),
-        pooling: SentencePooling(.mean, normalizes: true))
+        pooling: SentencePooling(.mean, normalizes: true), meansAfter: layers)
     }
     var mask = [Int32](repeating: 0, count: batch * tokens)
     let ids = try program.idInput("input_ids")
@@ -90,6 +95,9 @@ package final class TextEncoder {
     try program.run()
     return Encoding(
       tokens: tokens, states: try program.output("last_hidden_state"),
-      embeddings: try program.output("sentence_embedding"), mask: mask)
+      embeddings: try program.output("sentence_embedding"),
+      layerMeans: layers.isEmpty
+        ? UnsafeBufferPointer(start: nil, count: 0) : try program.output("layer_means"),
+      mask: mask)
   }
 }

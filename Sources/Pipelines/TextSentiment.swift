@@ -45,10 +45,15 @@ package final class TextSentiment {
     guard case .textSentimentHead(let model) = component.architecture else {
       throw component.wrongArchitecture("TextSentimentHead")
     }
-    guard model.layer.hidden == encoder.hidden else {
+    guard model.hidden == encoder.hidden else {
       throw FormatError(
         path: folder.configuration.file, part: "'hidden_size'",
-        expected: "the encoder's \(encoder.hidden)", found: "\(model.layer.hidden)")
+        expected: "the encoder's \(encoder.hidden)", found: "\(model.hidden)")
+    }
+    if let layer = model.encoderLayers.first(where: { $0 > encoder.depth }) {
+      throw FormatError(
+        path: folder.configuration.file, part: "'encoder_layers'",
+        expected: "0 to the encoder's \(encoder.depth)", found: "\(layer)")
     }
     self.model = model
   }
@@ -70,14 +75,12 @@ package final class TextSentiment {
   }
 
   private func moods(ofIDs texts: [[Int32]]) throws -> [Mood] {
-    let encoding = try encoder.encode(texts)
-    let (batch, tokens) = (texts.count, encoding.tokens)
-    let program = try component.program("\(batch)x\(tokens)") {
-      try model.graph(weights: component.weights, batch: batch, tokens: tokens)
+    let encoding = try encoder.encode(texts, meansAfter: model.encoderLayers)
+    let batch = texts.count
+    let program = try component.program("\(batch)") {
+      try model.graph(weights: component.weights, batch: batch)
     }
-    _ = try program.input("last_hidden_state").update(fromContentsOf: encoding.states)
-    let mask = try program.idInput("attention_mask")
-    for index in encoding.mask.indices { mask[index] = encoding.mask[index] }
+    _ = try program.input("layer_means").update(fromContentsOf: encoding.layerMeans)
     try program.run()
     let logits = try program.output("logits")
     let count = model.labels.count

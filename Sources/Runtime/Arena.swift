@@ -1,4 +1,5 @@
 import PipitGraph
+import PipitKernels
 import PipitTensors
 
 /// The one block of memory that a program computes in, laid out before it runs.
@@ -10,8 +11,7 @@ final class Arena {
   init(_ graph: Graph) {
     lifetimes = Lifetimes(graph)
     plan = ArenaPlan(lifetimes.buffers)
-    memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(plan.byteCount, 1), alignment: ArenaPlan.alignment)
+    memory = BlockMemory.allocate(byteCount: plan.byteCount)
   }
 
   deinit { memory.deallocate() }

@@ -6,6 +6,7 @@ import PipitTensors
 /// different lengths packs its weights once.
 package final class PackedWeights {
   private let kernels: KernelTable
+  private let pool: ThreadPool?
   private var matrices: [Key: PackedMatrix] = [:]
 
   private struct Key: Hashable {
@@ -14,7 +15,18 @@ package final class PackedWeights {
     let part: Int
   }
 
-  package init(kernels: KernelTable) { self.kernels = kernels }
+  /// With a pool its threads pack.
+  package init(kernels: KernelTable, pool: ThreadPool? = nil) {
+    self.kernels = kernels
+    self.pool = pool
+  }
+
+  private func forEach(_ count: Int, _ body: (Int) -> Void) {
+    guard let pool else { return (0..<count).forEach(body) }
+    withoutActuallyEscaping(body) { body in
+      pool.run(ClosureWork(body), tileCount: count)
+    }
+  }
 
   package var level: String { kernels.name }
 
@@ -28,7 +40,9 @@ package final class PackedWeights {
     if let matrix = matrices[key] { return matrix }
     let columns = weights.reduce(0) { $0 + $1.rows }
     let depth = weights[0].columns
-    let matrix = PackedMatrix(columns: columns, depth: depth, kernels: kernels) { range, rows in
+    let matrix = PackedMatrix(
+      columns: columns, depth: depth, kernels: kernels, forEach: forEach
+    ) { [kernels] range, rows in
       var first = 0
       for weight in weights {
         let part = range.clamped(to: first..<first + weight.rows)
@@ -54,8 +68,9 @@ package final class PackedWeights {
     let channels = weight.shape[1]
     let taps = weight.shape[2] * weight.shape[3]
     let depth = channels * taps
-    let matrix = PackedMatrix(columns: rows.count, depth: depth, kernels: kernels) {
-      range, output in
+    let matrix = PackedMatrix(
+      columns: rows.count, depth: depth, kernels: kernels, forEach: forEach
+    ) { [kernels] range, output in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: depth) { row in
         guard let source = row.baseAddress else { return }
         for index in range {
@@ -76,4 +91,13 @@ package final class PackedWeights {
   private func release(_ weight: Weight) {
     (weight.owner as? MappedFile)?.dropPages(weight.bytes)
   }
+}
+
+/// Pieces of work that a closure does.
+private final class ClosureWork: TiledWork {
+  private let body: (Int) -> Void
+
+  init(_ body: @escaping (Int) -> Void) { self.body = body }
+
+  func run(tile: Int, worker: Int) { body(tile) }
 }

@@ -157,7 +157,7 @@ final class Scratch {
     stride = (floatCount * MemoryLayout<Float>.stride + 4095) / 4096 * 4096
     guard stride > 0 else { return }
     byteCount = stride * threadCount
-    memory = UnsafeMutableRawPointer.allocate(byteCount: stride * threadCount, alignment: 64)
+    memory = BlockMemory.allocate(byteCount: byteCount)
   }
 
   /// Bytes of all threads' blocks.

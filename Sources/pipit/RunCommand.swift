@@ -12,7 +12,7 @@ struct RunCommand: ParsableCommand {
         text encoder   input_ids [attention_mask] [token_type_ids] -> last_hidden_state
         CLIP text      input_ids [attention_mask] -> last_hidden_state pooler_output | text_embeds
         text classifier  input_ids [attention_mask] [token_type_ids] -> logits
-        sentiment head last_hidden_state attention_mask -> logits
+        sentiment head layer_means -> logits
         denoiser       sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
         VAE decoder    latent_sample -> sample
         VAE encoder    sample -> latent_parameters

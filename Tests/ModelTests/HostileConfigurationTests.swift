@@ -33,10 +33,11 @@ struct Sample: CustomStringConvertible, Sendable {
         ]) { first, _ in first }, input: "input_ids", shape: [1, 4]),
       Sample(
         name: "TextSentimentHead",
-        settings: transformer.merging([
-          "classifier_hidden_size": .integer(8), "num_labels": .integer(3),
+        settings: [
+          "hidden_size": .integer(8), "classifier_hidden_size": .integer(8),
+          "encoder_layers": .array([.integer(0), .integer(1)]), "num_labels": .integer(3),
           "id2label": .object(["0": .string("a"), "1": .string("b"), "2": .string("c")]),
-        ]) { first, _ in first }, input: "last_hidden_state", shape: [1, 4, 8]),
+        ], input: "layer_means", shape: [1, 16]),
       Sample(
         name: "PipitFlowMLP",
         settings: [

@@ -56,22 +56,6 @@ static void attention_pack_queries(const struct attention_f32_args *args,
     }
 }
 
-typedef float four __attribute__((vector_size(16), aligned(4)));
-
-/// Four floats of each of four keys, turned.
-ALWAYS_INLINE void attention_turn(float *to, const float *k, size_t stride) {
-    four a = *(const four *)k, b = *(const four *)(k + stride);
-    four c = *(const four *)(k + 2 * stride), d = *(const four *)(k + 3 * stride);
-    four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    four ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    four cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    four cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    *(four *)to = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
-    *(four *)(to + TILE_COLUMNS) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
-    *(four *)(to + 2 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
-    *(four *)(to + 3 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
-}
-
 /// Keys as panels of columns; columns without a key are zeros.
 static void attention_pack_keys(const struct attention_f32_args *args,
                                 const struct attention_scratch *s, size_t first, size_t count) {
@@ -82,7 +66,7 @@ static void attention_pack_keys(const struct attention_f32_args *args,
         size_t d = 0;
         if (j + 4 <= count) {
             for (; d + 4 <= dimension; d += 4) {
-                attention_turn(to + d * TILE_COLUMNS, k + d, args->k_stride);
+                turn_four(to + d * TILE_COLUMNS, k + d, args->k_stride);
             }
         }
         for (; d < dimension; d++) {

@@ -248,18 +248,44 @@ static void gemm_f32(const struct gemm_f32_args *args, size_t row_begin, size_t 
     multiply(&product, (struct range){row_begin, row_end}, (struct range){panel_begin, panel_end});
 }
 
+typedef float four __attribute__((vector_size(16), aligned(4)));
+
+/// Four floats of each of four rows of a matrix, turned into a panel.
+ALWAYS_INLINE void turn_four(float *to, const float *x, size_t stride) {
+    four a = *(const four *)x, b = *(const four *)(x + stride);
+    four c = *(const four *)(x + 2 * stride), d = *(const four *)(x + 3 * stride);
+    four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    four ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    four cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four *)to = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    *(four *)(to + TILE_COLUMNS) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    *(four *)(to + 2 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    *(four *)(to + 3 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+}
+
 static void pack_panel(float *panel, const float *weight, size_t weight_stride, size_t count,
                        size_t depth) {
     ASSUME(count > 0 && count <= TILE_COLUMNS);
     ASSUME(weight_stride >= depth);
-    // Short blocks of depth: their part of the panel stays in the cache while the columns come by.
-    for (size_t begin = 0; begin < depth; begin += 16) {
-        size_t end = smaller(begin + 16, depth);
-        for (size_t column = 0; column < TILE_COLUMNS; column++) {
-            for (size_t d = begin; d < end; d++) {
-                panel[d * TILE_COLUMNS + column] =
-                    column < count ? weight[column * weight_stride + d] : 0;
+    size_t d = 0;
+    for (; d + 4 <= depth; d += 4) {
+        size_t column = 0;
+        for (; column + 4 <= count; column += 4) {
+            turn_four(panel + d * TILE_COLUMNS + column, weight + column * weight_stride + d,
+                      weight_stride);
+        }
+        for (; column < TILE_COLUMNS; column++) {
+            for (size_t i = 0; i < 4; i++) {
+                panel[(d + i) * TILE_COLUMNS + column] =
+                    column < count ? weight[column * weight_stride + d + i] : 0;
             }
+        }
+    }
+    for (; d < depth; d++) {
+        for (size_t column = 0; column < TILE_COLUMNS; column++) {
+            panel[d * TILE_COLUMNS + column] =
+                column < count ? weight[column * weight_stride + d] : 0;
         }
     }
 }

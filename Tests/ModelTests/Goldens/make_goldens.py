@@ -81,40 +81,16 @@ def bert(name, seed, batch, tokens, lengths, types=False, **settings):
     save_case(name, {"architectures": ["BertModel"], **config}, model, inputs, {"last_hidden_state": out})
 
 
-def head(name, seed, layers, batch, tokens, lengths, **settings):
-    from transformers import BertConfig
-    from transformers.models.bert.modeling_bert import BertLayer
+def head(name, seed, batch, layers, **settings):
+    from text_sentiment import TextSentimentHead
 
-    config = dict(num_hidden_layers=layers, hidden_act="gelu", layer_norm_eps=1e-12, **settings)
-    hidden, inner = config["hidden_size"], config["classifier_hidden_size"]
-
-    class Head(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            bert_config = BertConfig(**{k: v for k, v in config.items() if k != "classifier_hidden_size"},
-                                     attn_implementation="eager")
-            self.encoder = torch.nn.Module()
-            self.encoder.layer = torch.nn.ModuleList([BertLayer(bert_config) for _ in range(layers)])
-            self.classifier = torch.nn.Module()
-            self.classifier.dense = torch.nn.Linear(hidden, inner)
-            self.classifier.out_proj = torch.nn.Linear(inner, 3)
-
-        def forward(self, x, mask):
-            bias = torch.where(mask[:, None, None] > 0, 0.0, float("-inf"))
-            for layer in self.encoder.layer:
-                result = layer(x, bias)
-                x = result[0] if isinstance(result, tuple) else result
-            weights = mask[..., None].float()
-            mean = (x * weights).sum(1) / weights.sum(1)
-            return self.classifier.out_proj(torch.tanh(self.classifier.dense(mean)))
-
-    model = randomized(Head(), seed)
-    states = torch.randn(batch, tokens, hidden)
-    _, mask = ids(batch, tokens, 9, lengths, seed)
+    config = dict(encoder_layers=layers, num_labels=3, id2label=LABELS, **settings)
+    model = randomized(TextSentimentHead(config), seed)
+    means = torch.randn(batch, len(layers) * config["hidden_size"])
     with torch.no_grad():
-        out = model(states, torch.tensor(mask)).numpy()
-    save_case(name, {"architectures": ["TextSentimentHead"], "num_labels": 3, "id2label": LABELS, **config},
-              model, {"last_hidden_state": states.numpy(), "attention_mask": mask}, {"logits": out})
+        out = model(means).numpy()
+    save_case(name, {"architectures": ["TextSentimentHead"], **config}, model,
+              {"layer_means": means.numpy()}, {"logits": out})
 
 
 def resnet(name, seed, size, **settings):
@@ -163,9 +139,9 @@ def small():
     bert("bert-1", 1, 2, 9, [9, 5], hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40)
     bert("bert-2", 2, 1, 17, [17], True, hidden_size=20, num_hidden_layers=1, num_attention_heads=1, intermediate_size=33)
     bert("bert-3", 3, 3, 5, [1, 5, 2], hidden_size=32, num_hidden_layers=3, num_attention_heads=8, intermediate_size=16)
-    head("head-1", 4, 0, 2, 7, [7, 3], hidden_size=24, num_attention_heads=4, intermediate_size=48, classifier_hidden_size=10)
-    head("head-2", 5, 1, 1, 11, [9], hidden_size=18, num_attention_heads=2, intermediate_size=29, classifier_hidden_size=18)
-    head("head-3", 6, 2, 3, 4, [4, 1, 2], hidden_size=16, num_attention_heads=1, intermediate_size=20, classifier_hidden_size=33)
+    head("head-1", 4, 2, [0], hidden_size=24, classifier_hidden_size=10)
+    head("head-2", 5, 1, [3, 1], hidden_size=18, classifier_hidden_size=18)
+    head("head-3", 6, 3, [12, 10, 8, 6], hidden_size=7, classifier_hidden_size=33)
     resnet("resnet-1", 7, (40, 33), embedding_size=10, hidden_sizes=[10, 14, 18], depths=[1, 2, 1],
            layer_type="basic", hidden_act="relu", downsample_in_first_stage=False)
     resnet("resnet-2", 8, (32, 32), embedding_size=8, hidden_sizes=[16, 24], depths=[2, 1],
@@ -262,10 +238,12 @@ def bundle():
     if (BUNDLE / "text_sentiment").exists():
         from text_sentiment import load_head
 
+        head = load_head(BUNDLE / "text_sentiment")
+        means = torch.randn(3, head.classifier["dense"].in_features)
         with torch.no_grad():
-            logits = load_head(BUNDLE / "text_sentiment").float().eval()(hidden, torch.tensor(mask)).numpy()
-        save_golden(HERE / "bundle-text_sentiment.safetensors",
-                    {"last_hidden_state": hidden.numpy(), "attention_mask": mask}, {"logits": logits})
+            logits = head(means).numpy()
+        save_golden(HERE / "bundle-text_sentiment.safetensors", {"layer_means": means.numpy()},
+                    {"logits": logits})
 
     if (BUNDLE / "image_sentiment").exists():
         config = settings("image_sentiment")
