@@ -9,10 +9,14 @@ package enum Architecture: Sendable {
   case textSentimentHead(TextSentimentHead)
   case flowMLP(FlowMLP)
   case autoencoder(Autoencoder)
+  case autoencoderTiny(AutoencoderTiny)
+  case autoencoderKL(AutoencoderKL)
   case resNet(ResNet)
 
   /// Names that a configuration may give, for error messages.
   package static let names = [
+    "AutoencoderKL",
+    "AutoencoderTiny",
     "BertForSequenceClassification",
     "BertModel",
     "CLIPTextModel",
@@ -49,6 +53,8 @@ package enum Architecture: Sendable {
     case "TextSentimentHead": self = .textSentimentHead(try TextSentimentHead(configuration))
     case "PipitFlowMLP": self = .flowMLP(try FlowMLP(configuration))
     case "PipitAutoencoder": self = .autoencoder(try Autoencoder(configuration))
+    case "AutoencoderTiny": self = .autoencoderTiny(try AutoencoderTiny(configuration))
+    case "AutoencoderKL": self = .autoencoderKL(try AutoencoderKL(configuration))
     case "ResNetForImageClassification": self = .resNet(try ResNet(configuration))
     default:
       throw configuration.error(
@@ -73,6 +79,16 @@ package enum Architecture: Sendable {
         batch: ids[0], tokens: ids[1], hasMask: inputs["attention_mask"] != nil,
         hasTypes: inputs["token_type_ids"] != nil)
     }
+    /// The direction that the inputs ask for.
+    typealias Build = (any WeightSource, Int, Int, Int) throws -> Graph
+    func autoencoder(_ decoder: Build, _ encoder: Build) throws -> Graph {
+      if inputs["latent_sample"] != nil {
+        let latent = try shape("latent_sample", rank: 4)
+        return try decoder(weights, latent[0], latent[2], latent[3])
+      }
+      let sample = try shape("sample", rank: 4)
+      return try encoder(weights, sample[0], sample[2], sample[3])
+    }
     switch self {
     case .textTransformer(let model):
       return try model.graph(weights: weights, try textShape())
@@ -89,14 +105,11 @@ package enum Architecture: Sendable {
       let states = try shape("encoder_hidden_states", rank: 3)
       return try model.graph(weights: weights, batch: states[0], tokens: states[1])
     case .autoencoder(let model):
-      if inputs["latent_sample"] != nil {
-        let latent = try shape("latent_sample", rank: 4)
-        return try model.decoderGraph(
-          weights: weights, batch: latent[0], height: latent[2], width: latent[3])
-      }
-      let sample = try shape("sample", rank: 4)
-      return try model.encoderGraph(
-        weights: weights, batch: sample[0], height: sample[2], width: sample[3])
+      return try autoencoder(model.decoderGraph, model.encoderGraph)
+    case .autoencoderTiny(let model):
+      return try autoencoder(model.decoderGraph, model.encoderGraph)
+    case .autoencoderKL(let model):
+      return try autoencoder(model.decoderGraph, model.encoderGraph)
     case .resNet(let model):
       let pixels = try shape("pixel_values", rank: 4)
       return try model.graph(

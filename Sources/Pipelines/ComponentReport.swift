@@ -66,6 +66,10 @@ package struct ComponentReport: Sendable {
         ["latent_sample": [1, vae.latentChannels, side, side]],
         ["sample": [1, vae.channels, vae.sampleSize, vae.sampleSize]],
       ]
+    case .autoencoderTiny(let vae):
+      return autoencoder(latent: vae.latentChannels, channels: vae.channels, side: 64, vae.reduction)
+    case .autoencoderKL(let vae):
+      return autoencoder(latent: vae.latentChannels, channels: vae.channels, side: 64, vae.reduction)
     case .resNet(let net):
       return [["pixel_values": [1, net.channels, 64, 64]]]
     }
@@ -74,6 +78,16 @@ package struct ComponentReport: Sendable {
   private static func textInputs(tokenLimit: Int) -> [String: Shape] {
     let ids: Shape = [1, min(32, tokenLimit)]
     return ["input_ids": ids, "attention_mask": ids]
+  }
+
+  /// Both directions of an autoencoder of latents with `side` columns.
+  private static func autoencoder(
+    latent: Int, channels: Int, side: Int, _ reduction: Int
+  ) -> [[String: Shape]] {
+    let pixels = side * reduction
+    return [
+      ["latent_sample": [1, latent, side, side]], ["sample": [1, channels, pixels, pixels]],
+    ]
   }
 
   private static func packedByteCount(_ graph: Graph) -> Int {

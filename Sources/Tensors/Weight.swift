@@ -81,6 +81,13 @@ extension Weight {
     self.init(
       name: name, shape: shape, storage: .dense(.f32), bytes: copy.bytes, owner: copy)
   }
+
+  /// The same numbers under another shape that has as many rows and columns.
+  package func reshaped(to shape: Shape) -> Weight {
+    let result = Weight(name: name, shape: shape, storage: storage, bytes: bytes, owner: owner)
+    precondition(result.rows == rows && result.columns == columns, "\(name): other rows")
+    return result
+  }
 }
 
 /// Owns a block of floats, 64-byte aligned.

@@ -80,7 +80,7 @@ enum GoldenPlace {
       "bert-1", "bert-2", "bert-3", "head-1", "head-2", "head-3", "resnet-1", "resnet-2",
       "resnet-3",
       "flow-1", "flow-2", "flow-3",
-    ] + textCases + ["vae-1", "vae-2", "vae-3"].flatMap { [$0 + "-decoder", $0 + "-encoder"] }
+    ] + textCases + imageCases + ["vae-1", "vae-2", "vae-3"].flatMap { [$0 + "-decoder", $0 + "-encoder"] }
 
   @Test(arguments: cases) func equalsTheReference(name: String) throws {
     let folder = try ModelFolder(path: GoldenPlace.goldens + "/" + name)

@@ -24,7 +24,7 @@ struct Sample: CustomStringConvertible, Sendable {
   ]
 
   static let all: [Sample] =
-    textSamples + [
+    textSamples + imageSamples + [
       Sample(
         name: "BertModel",
         settings: transformer.merging([

@@ -7,6 +7,9 @@ package import PipitTensors
 ///
 /// q, k and v may be columns of wider values (of one merged product): each is read from its offset.
 package struct Attention: Hashable, Sendable {
+  /// The most columns that a head can have.
+  package static let widestHead = 512
+
   package var heads: Int
   package var headDimension: Int
   package var scale: Float
@@ -21,7 +24,7 @@ package struct Attention: Hashable, Sendable {
     heads: Int, headDimension: Int, scale: Float, causal: Bool = false, hasKeyBias: Bool
   ) {
     precondition(heads > 0)
-    precondition(headDimension > 0 && headDimension <= 512)
+    precondition(headDimension > 0 && headDimension <= Attention.widestHead)
     self.heads = heads
     self.headDimension = headDimension
     self.scale = scale

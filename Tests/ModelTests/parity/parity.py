@@ -29,7 +29,7 @@ OUTPUT_NAMES = {
     ("AutoencoderKL", "latent_sample"): "sample",
     ("AutoencoderKL", "sample"): "latent_parameters",
     ("AutoencoderTiny", "latent_sample"): "sample",
-    ("AutoencoderTiny", "sample"): "latents",
+    ("AutoencoderTiny", "sample"): "latent_parameters",
     "CLIPTextModelWithProjection": "text_embeds",
 }
 
