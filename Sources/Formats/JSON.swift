@@ -36,12 +36,44 @@ package enum JSON {
         path: path, part: part, expected: "JSON nested at most \(depthLimit) deep",
         found: "deeper nesting")
     }
-    do {
-      return try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
-    } catch {
-      throw FormatError(
-        path: path, part: part, expected: "JSON", found: "\(bytes.count) bytes that are not")
+    let data = Data(bytes)
+    if let value = try? JSONDecoder().decode(JSONValue.self, from: data) { return value }
+    if let repaired = namingNumbers(bytes),
+      let value = try? JSONDecoder().decode(JSONValue.self, from: Data(repaired))
+    {
+      return value
     }
+    throw FormatError(
+      path: path, part: part, expected: "JSON", found: "\(bytes.count) bytes that are not")
+  }
+
+  /// Python writes `Infinity`, `-Infinity` and `NaN`, which JSON does not have, and checkpoints' settings
+  /// do: the bytes with those in quotes, or `nil` if there are none.
+  private static func namingNumbers(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+    let names = ["-Infinity", "Infinity", "NaN"].map { Array($0.utf8) }
+    var result: [UInt8] = []
+    var isRepaired = false
+    var inString = false
+    var index = 0
+    while index < bytes.count {
+      let rest = bytes[index...]
+      if !inString, let name = names.first(where: { rest.starts(with: $0) }) {
+        result += [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
+        isRepaired = true
+        index += name.count
+        continue
+      }
+      let byte = bytes[index]
+      result.append(byte)
+      index += 1
+      if inString && byte == UInt8(ascii: "\\") && index < bytes.count {
+        result.append(bytes[index])
+        index += 1
+      } else if byte == UInt8(ascii: "\"") {
+        inString.toggle()
+      }
+    }
+    return isRepaired ? result : nil
   }
 
   /// The named settings of a small JSON file.

@@ -102,16 +102,18 @@ package final class TextToImage {
         expected: "the text encoder's width", found: "\(model.captionChannels)")
     }
     let conditions = try conditions(model, component, captions)
-    let scheduler = try FlowMatchEuler(
+    let schedule = try Sampler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
     let components = try model.components(weights: component.weights)
     return try (0..<request.count).map { index in
+      var sampler = schedule
+      let steps = sampler.steps.count
       var x = noise?[index] ?? seededNoise(request.seed, index, model.coordinates)
-      for step in 0..<scheduler.stepCount {
-        progress(.step(index * scheduler.stepCount + step, of: request.count * scheduler.stepCount))
+      for step in 0..<steps {
+        progress(.step(index * steps + step, of: request.count * steps))
         let velocity = try velocity(
-          model, component, x, timestep: scheduler.timestep(step), conditions, request)
-        scheduler.advance(&x, velocity: velocity, step: step)
+          model, component, x, timestep: sampler.steps[step].timestep, conditions, request)
+        sampler.advance(&x, output: velocity, step: step)
       }
       return components.latents(x)
     }

@@ -40,6 +40,20 @@ import Testing
     if let settings = try? configuration(text) { #expect(settings.values.count <= 1) }
   }
 
+  /// Python writes numbers that JSON does not have; they are read as their names, so that only who wants
+  /// such a setting complains.
+  @Test func readsWhatPythonWrites() throws {
+    let settings = try configuration(
+      #"{"a": -Infinity, "b": [Infinity, NaN], "c": "is \"NaN", "d": 2}"#)
+    #expect(settings.values["a"] == .string("-Infinity"))
+    #expect(settings.values["b"] == .array([.string("Infinity"), .string("NaN")]))
+    #expect(settings.values["c"] == .string("is \"NaN"))
+    #expect(try settings.integer("d", in: 0...9) == 2)
+    for broken in [#"{"a": -Infinity"#, #"{"a": NaN NaN}"#, #"{NaN}"#, #"{"a": "NaN\"#] {
+      #expect(throws: FormatError.self, "\(broken)") { try configuration(broken) }
+    }
+  }
+
   @Test func livesThroughDamage() {
     let text = #"{"a": [1, 2.5, "x\n", {"b": null}], "c": true, "d": -12e3, "e": "\u00e9"}"#
     abuse(Array(text.utf8)) { _ = try JSON.configuration(path: $0) }

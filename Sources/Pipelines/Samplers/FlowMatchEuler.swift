@@ -10,7 +10,13 @@ package struct FlowMatchEuler: Sendable {
   /// The levels for a number of steps, with the settings of `scheduler_config.json`.
   package init(_ configuration: Configuration, steps: Int) throws {
     precondition(steps > 0)
-    try configuration.require("use_dynamic_shifting", .bool(false))
+    for key in [
+      "use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+      "invert_sigmas", "stochastic_sampling",
+    ] {
+      try configuration.require(key, .bool(false))
+    }
+    try configuration.require("shift_terminal", .null)
     let count = Double(
       try configuration.integer("num_train_timesteps", in: 1...1_000_000, fallback: 1000))
     let shift = try configuration.number("shift", fallback: 1)
@@ -29,14 +35,20 @@ package struct FlowMatchEuler: Sendable {
     trainSteps = Float(count)
   }
 
-  package var stepCount: Int { sigmas.count - 1 }
-
   /// What the network is told of the noise level at a step.
   package func timestep(_ step: Int) -> Float { sigmas[step] * trainSteps }
 
-  /// x += (next level - level) * velocity
-  package func advance(_ x: inout [Float], velocity: [Float], step: Int) {
-    let difference = sigmas[step + 1] - sigmas[step]
-    for index in x.indices { x[index] += difference * velocity[index] }
+  /// The steps from `first` on: x += (next level - level) * velocity, where the velocity points from the
+  /// picture to the noise.
+  func plan(first: Int) -> SamplerPlan {
+    let steps = (first..<sigmas.count - 1).map { index -> Sampler.Step in
+      let sigma = Double(sigmas[index])
+      return Sampler.Step(
+        timestep: timestep(index), inputScale: 1,
+        level: NoiseLevel(signal: 1 - sigma, noise: sigma),
+        estimate: Estimate(sample: 1, output: -sigma),
+        update: Update(sample: 1, output: sigmas[index + 1] - sigmas[index]))
+    }
+    return SamplerPlan(steps: steps)
   }
 }

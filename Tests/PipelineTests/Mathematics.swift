@@ -1,0 +1,3 @@
+import Glibc
+
+func sine(_ x: Double) -> Double { sin(x) }
