@@ -6,6 +6,8 @@ package import PipitTensors
 package struct TextClassifier: Sendable {
   package let encoder: TextTransformer
   package let labels: [String]
+  /// Whether each label is true or false by itself: probabilities are sigmoids of the logits, else their softmax.
+  package let isMultiLabel: Bool
   private let head: Head
 
   /// Where the head's tensors lie, and its activation.
@@ -19,6 +21,8 @@ package struct TextClassifier: Sendable {
     self.encoder = encoder
     self.head = head
     labels = try configuration.labels()
+    isMultiLabel =
+      try configuration.string("problem_type", fallback: "") == "multi_label_classification"
   }
 
   /// `input_ids` and what else the shape says to logits `[batch, labels]`.

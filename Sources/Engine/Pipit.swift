@@ -13,7 +13,7 @@ public final class Pipit {
   private let machine: Machine
   private let folder: ModelFolder
   private var encoder: TextEncoder?
-  private var textSentiment: TextSentiment?
+  private var textSentiment: (any TextMoodReader)?
   private var imageSentiment: ImageSentiment?
 
   /// Whether `generate` gives back the memory of the text encoder before it draws (it is loaded again
@@ -84,13 +84,17 @@ public final class Pipit {
 
   /// The moods of texts, in order; faster together than one by one.
   public func sentiments(of texts: [String]) throws -> [Sentiment] {
-    let pipeline =
-      try textSentiment
-      ?? TextSentiment(
-        encoder: try loadedEncoder(), head: try folder.component("text_sentiment"), machine: machine
-      )
-    textSentiment = pipeline
-    return try pipeline.moods(of: texts).map(Sentiment.init)
+    let reader = try textSentiment ?? loadedMoodReader()
+    textSentiment = reader
+    return try reader.moods(of: texts).map(Sentiment.init)
+  }
+
+  private func loadedMoodReader() throws -> any TextMoodReader {
+    guard folder.layout == .pipeline else {
+      return try TextClassification(folder, machine: machine)
+    }
+    return try TextSentiment(
+      encoder: try loadedEncoder(), head: try folder.component("text_sentiment"), machine: machine)
   }
 
   /// The mood of a PNG file.
@@ -110,15 +114,19 @@ public final class Pipit {
 
   // MARK: Embeddings
 
-  /// The embedding of a text: the mean of its tokens' states, of length 1.
-  public func embedding(of text: String) throws -> [Float] {
-    let encoder = try loadedEncoder()
-    return Array(try encoder.encode([encoder.ids(text, limit: 512)]).embeddings)
+  /// The embedding of a text, as the model's files say: with the default model the mean of its tokens' states,
+  /// of length 1.
+  public func embedding(of text: String) throws -> [Float] { try embeddings(of: [text])[0] }
+
+  /// The embeddings of texts, in order; faster together than one by one.
+  public func embeddings(of texts: [String]) throws -> [[Float]] {
+    try loadedEncoder().embeddings(of: texts)
   }
 
   private func loadedEncoder() throws -> TextEncoder {
     if let encoder { return encoder }
-    let loaded = try TextEncoder(try folder.component("text_encoder"), machine: machine)
+    let place = folder.layout == .pipeline ? try folder.component("text_encoder") : folder
+    let loaded = try TextEncoder(place, machine: machine)
     encoder = loaded
     return loaded
   }

@@ -93,7 +93,7 @@ public struct GeneratedPicture: Hashable, Sendable {
 
 /// The mood of a text or a picture.
 public struct Sentiment: Hashable, Sendable {
-  /// "negative", "neutral" or "positive".
+  /// The model's name of the likeliest class: "negative", "neutral" or "positive" with the default model.
   public let label: String
   /// -1 (negative) to 1 (positive).
   public let score: Float

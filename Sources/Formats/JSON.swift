@@ -78,16 +78,34 @@ package enum JSON {
 
   /// The named settings of a small JSON file.
   package static func configuration(path: String) throws -> Configuration {
+    guard case .object(let values) = try value(path: path) else {
+      throw FormatError(path: path, expected: "a JSON object", found: "another value")
+    }
+    return Configuration(file: path, values: values)
+  }
+
+  /// The named settings of each element of a small JSON file that holds an array.
+  package static func configurations(path: String) throws -> [Configuration] {
+    guard case .array(let elements) = try value(path: path) else {
+      throw FormatError(path: path, expected: "a JSON array", found: "another value")
+    }
+    return try elements.enumerated().map { index, element in
+      guard case .object(let values) = element else {
+        throw FormatError(
+          path: path, part: "element \(index)", expected: "an object", found: element.kind)
+      }
+      return Configuration(file: path, values: values)
+    }
+  }
+
+  private static func value(path: String) throws -> JSONValue {
     let file = try MappedFile(path: path)
     let limit = 16 << 20
     guard file.bytes.count <= limit else {
       throw FormatError(
         path: path, expected: "at most \(limit) bytes of settings", found: "\(file.bytes.count)")
     }
-    guard case .object(let values) = try parse(file.bytes, path: path) else {
-      throw FormatError(path: path, expected: "a JSON object", found: "another value")
-    }
-    return Configuration(file: path, values: values)
+    return try parse(file.bytes, path: path)
   }
 
   /// How deep the brackets nest, strings left out: the decoder recurses that deep.

@@ -14,6 +14,8 @@ package final class Component {
   private let machine: Machine
   private let packed: PackedWeights
   private var programs: [String: Program] = [:]
+  /// Keys of the programs, the one used last at the end.
+  private var uses: [String] = []
 
   package init(_ folder: ModelFolder, machine: Machine) throws {
     guard let name = folder.architecture else {
@@ -30,6 +32,8 @@ package final class Component {
 
   /// The program of a key, made from the graph that `build` gives if there is none yet.
   package func program(_ key: String, _ build: () throws -> Graph) throws -> Program {
+    uses.removeAll { $0 == key }
+    uses.append(key)
     if let program = programs[key] { return program }
     let graph = Optimizer.optimize(try build())
     let needed = ArenaPlan(Lifetimes(graph).buffers).byteCount
@@ -43,6 +47,18 @@ package final class Component {
       graph: graph, kernels: machine.kernels, pool: machine.pool, weights: packed)
     programs[key] = program
     return program
+  }
+
+  /// Forgets the programs used longest ago until the arenas of the others take no more than so many bytes;
+  /// their outputs are no longer valid. Weights stay packed.
+  package func releasePrograms(beyond byteCount: Int) {
+    var kept = 0
+    for key in uses.reversed() {
+      guard let program = programs[key] else { continue }
+      kept += program.plan.byteCount
+      if kept > byteCount { programs[key] = nil }
+    }
+    uses.removeAll { programs[$0] == nil }
   }
 
   /// Bytes of packed weights, and of the largest arena.

@@ -8,6 +8,7 @@ package final class ImageSentiment {
   private let component: Component
   private let model: ResNet
   private let preprocessor: ImagePreprocessor
+  private let scale: MoodScale
 
   package init(_ folder: ModelFolder, machine: Machine) throws {
     component = try Component(folder, machine: machine)
@@ -20,6 +21,7 @@ package final class ImageSentiment {
         found: "\(model.channels)")
     }
     self.model = model
+    scale = try MoodScale(labels: model.labels, file: folder.configuration.file)
     preprocessor = try ImagePreprocessor(try folder.settings("preprocessor_config.json"))
   }
 
@@ -30,7 +32,7 @@ package final class ImageSentiment {
     }
     _ = try program.input("pixel_values").update(fromContentsOf: preprocessor.apply(picture))
     try program.run()
-    return Mood(logits: Array(try program.output("logits")), labels: model.labels)
+    return Mood(logits: Array(try program.output("logits")), scale: scale)
   }
 }
 

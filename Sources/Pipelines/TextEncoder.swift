@@ -4,60 +4,81 @@ import PipitRuntime
 import PipitTensors
 import PipitTokenizers
 
-/// A tokenizer and a text encoder: from texts to the states of their tokens.
+/// A tokenizer and a text encoder: from texts to the states of their tokens and to embeddings.
 package final class TextEncoder {
+  private enum Model {
+    case transformer(TextTransformer)
+    case clip(CLIPText)
+  }
+
+  /// Texts that go through the encoder at once.
+  package static let batch = 8
+  /// Bytes of working memory that are kept for texts of other lengths.
+  private static let keptByteCount = 64 << 20
+
   private let component: Component
-  private let model: TextTransformer
+  private let model: Model
   private let tokenizer: Tokenizer
-  /// What the encoder was trained to see in front of every text.
-  private let prefix = "query: "
+  private let settings: SentenceSettings
+  /// The most tokens that are read of a text.
+  private let tokenLimit: Int
+  private let paddingID: Int32
 
   package init(_ folder: ModelFolder, machine: Machine) throws {
     component = try Component(folder, machine: machine)
-    guard case .textTransformer(let model) = component.architecture else {
-      throw component.wrongArchitecture("BertModel")
+    settings = try SentenceSettings(folder)
+    let (vocabularyCount, positions): (Int, Int)
+    var padding: Int?
+    switch component.architecture {
+    case .textTransformer(let model):
+      self.model = .transformer(model)
+      (vocabularyCount, positions) = (model.vocabularyCount, model.tokenLimit)
+      padding = model.paddingID
+    case .clipText(let model):
+      self.model = .clip(model)
+      (vocabularyCount, positions) = (model.vocabularyCount, model.tokenLimit)
+    default:
+      throw component.wrongArchitecture("a text encoder, such as BertModel")
     }
-    self.model = model
-    tokenizer = try TextEncoder.tokenizer(folder)
-    guard tokenizer.specialCount < model.tokenLimit else {
-      throw FormatError(
-        path: folder.configuration.file, part: "'max_position_embeddings'",
-        expected: "more than the tokenizer's \(tokenizer.specialCount) special tokens",
-        found: "\(model.tokenLimit)")
-    }
-    guard tokenizer.vocabularyCount <= model.vocabularyCount else {
-      throw FormatError(
-        path: folder.path + "/tokenizer.json", part: "vocabulary",
-        expected: "at most vocab_size \(model.vocabularyCount) ids",
-        found: "\(tokenizer.vocabularyCount)")
+    (tokenizer, tokenLimit) = try folder.tokenizer(
+      vocabularyCount: vocabularyCount, tokenLimit: min(positions, settings.tokenLimit ?? positions)
+    )
+    paddingID = padding.map { Int32($0) } ?? tokenizer.padID ?? 0
+  }
+
+  /// The width of a token's state.
+  package var hidden: Int {
+    switch model {
+    case .transformer(let model): model.hidden
+    case .clip(let model): model.layer.hidden
     }
   }
 
-  private static func tokenizer(_ folder: ModelFolder) throws -> Tokenizer {
-    // The mappings live until the tokenizer has read them.
-    var mapped: [String: MappedFile] = [:]
-    for name in Tokenizer.fileNames where folder.has(name) {
-      mapped[name] = try MappedFile(path: folder.path + "/" + name)
-    }
-    return try withExtendedLifetime(mapped) {
-      try Tokenizer(folder: folder.path, files: mapped.mapValues(\.bytes))
+  /// The number of layers.
+  package var depth: Int {
+    switch model {
+    case .transformer(let model): model.depth
+    case .clip(let model): model.layerCount
     }
   }
 
-  package var hidden: Int { model.hidden }
-
-  /// The number of the encoder's layers.
-  package var depth: Int { model.depth }
+  /// Whether the mean states after layers can be asked for.
+  package var givesLayerMeans: Bool {
+    if case .transformer = model { true } else { false }
+  }
 
   package var memory: (packed: Int, arena: Int) { component.memory }
 
-  /// Token ids of a text, special ones included, at most `limit`.
-  package func ids(_ text: String, limit: Int) -> [Int32] {
-    tokenizer.encode(
-      prefix + text, maximumCount: min(limit, model.tokenLimit))
+  /// Token ids of a text, special ones included, at most `limit`; as many as the encoder reads if left out.
+  package func ids(_ text: String, limit: Int? = nil) -> [Int32] {
+    let text = settings.prompt + text
+    return tokenizer.encode(
+      settings.lowercases ? text.lowercased() : text,
+      maximumCount: min(limit ?? tokenLimit, tokenLimit))
   }
 
-  /// The states of the tokens of several texts, `[texts, tokens, hidden]`, and the embeddings `[texts, hidden]`.
+  /// The states of the tokens of several texts, `[texts, tokens, hidden]`, and the embeddings
+  /// `[texts, width]`.
   package struct Encoding {
     package let tokens: Int
     package let states: UnsafeBufferPointer<Float>
@@ -70,34 +91,51 @@ package final class TextEncoder {
 
   /// Encodes texts given as ids; the result is valid until the next call.
   ///
-  /// Token counts are rounded up so that a stream of texts needs few programs.
+  /// - Parameter layers: Layers whose mean states are wanted too, at most `depth`; the encoder must have
+  ///   `givesLayerMeans`.
   package func encode(_ texts: [[Int32]], meansAfter layers: [Int] = []) throws -> Encoding {
-    precondition(!texts.isEmpty)
-    let longest = texts.map(\.count).max() ?? 1
-    let tokens = min((max(longest, 1) + 7) / 8 * 8, model.tokenLimit)
-    let batch = texts.count
-    let program = try component.program("\(batch)x\(tokens) \(layers)") {
-      try model.graph(
-        weights: component.weights, TextShape(batch: batch, tokens: tokens),
-        pooling: SentencePooling(.mean, normalizes: true), meansAfter: layers)
-    }
-    var mask = [Int32](repeating: 0, count: batch * tokens)
-    let ids = try program.idInput("input_ids")
-    for index in ids.indices { ids[index] = tokenizer.padID ?? 0 }
-    for (row, text) in texts.enumerated() {
-      for (column, id) in text.enumerated() {
-        ids[row * tokens + column] = id
-        mask[row * tokens + column] = 1
-      }
-    }
-    let maskInput = try program.idInput("attention_mask")
-    for index in mask.indices { maskInput[index] = mask[index] }
+    let batch = TextBatch(texts, tokenLimit: tokenLimit)
+    component.releasePrograms(beyond: TextEncoder.keptByteCount)
+    let (program, output) = try program(batch, meansAfter: layers)
+    try batch.fill(program, paddingID: paddingID)
     try program.run()
     return Encoding(
-      tokens: tokens, states: try program.output("last_hidden_state"),
-      embeddings: try program.output("sentence_embedding"),
+      tokens: batch.tokens, states: try program.output("last_hidden_state"),
+      embeddings: try program.output(output),
       layerMeans: layers.isEmpty
         ? UnsafeBufferPointer(start: nil, count: 0) : try program.output("layer_means"),
-      mask: mask)
+      mask: batch.mask)
+  }
+
+  /// The embeddings of texts, in order.
+  package func embeddings(of texts: [String]) throws -> [[Float]] {
+    try TextBatch.map(texts.map { ids($0) }, count: TextEncoder.batch) { part in
+      let embeddings = try encode(part).embeddings
+      let width = embeddings.count / part.count
+      return part.indices.map { Array(embeddings[$0 * width..<($0 + 1) * width]) }
+    }
+  }
+
+  /// The program of a batch, and its output that is the embeddings.
+  private func program(
+    _ batch: TextBatch, meansAfter layers: [Int]
+  ) throws -> (Program, String) {
+    let (count, tokens) = (batch.texts.count, batch.tokens)
+    switch model {
+    case .transformer(let model):
+      let program = try component.program("\(batch.key) \(layers)") {
+        try model.graph(
+          weights: component.weights, TextShape(batch: count, tokens: tokens),
+          pooling: settings.pooling, meansAfter: layers)
+      }
+      return (program, "sentence_embedding")
+    case .clip(let model):
+      precondition(layers.isEmpty)
+      // No mask: padding lies behind the end of a text, which does not look ahead.
+      let program = try component.program(batch.key) {
+        try model.graph(weights: component.weights, batch: count, tokens: tokens)
+      }
+      return (program, model.projection == nil ? "pooler_output" : "text_embeds")
+    }
   }
 }

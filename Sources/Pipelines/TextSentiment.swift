@@ -2,42 +2,30 @@ package import PipitFormats
 import PipitModels
 import PipitRuntime
 import PipitTensors
+import PipitTokenizers
 
-/// The mood of a text or a picture.
-package struct Mood: Hashable, Sendable {
-  /// "negative", "neutral" or "positive".
-  package let label: String
-  /// Probability of positive minus that of negative, -1 ... 1.
-  package let score: Float
-  /// The probability of the label.
-  package let confidence: Float
-
-  /// From a classifier's logits; labels are found by name, whatever their order.
-  init(logits: some Collection<Float>, labels: [String]) {
-    let highest = logits.max() ?? 0
-    let exponentials = logits.map { Double($0 - highest).exponential }
-    let sum = exponentials.reduce(0, +)
-    let probabilities = exponentials.map { $0 / sum }
-    func probability(_ label: String) -> Double {
-      labels.firstIndex { $0.lowercased() == label }.map { probabilities[$0] } ?? 0
-    }
-    let best = probabilities.indices.max { probabilities[$0] < probabilities[$1] } ?? 0
-    label = labels[best]
-    confidence = Float(probabilities[best])
-    score = Float(probability("positive") - probability("negative"))
-  }
+/// Reads the mood of texts.
+package protocol TextMoodReader: AnyObject {
+  /// The moods of texts, in order.
+  func moods(of texts: [String]) throws -> [Mood]
 }
 
-/// Reads the mood of texts from the states of a text encoder.
-package final class TextSentiment {
+extension TextMoodReader {
+  package func mood(of text: String) throws -> Mood { try moods(of: [text])[0] }
+}
+
+/// Texts that go through a classifier at once.
+private let batchCount = 8
+
+/// Reads the mood of texts from the states of a text encoder that other things are read from too.
+package final class TextSentiment: TextMoodReader {
   /// Tokens of a text that are read; what is longer is cut.
   package static let tokenLimit = 128
-  /// Texts that go through the encoder at once.
-  package static let batch = 8
 
   private let encoder: TextEncoder
   private let component: Component
   private let model: TextSentimentHead
+  private let scale: MoodScale
 
   package init(encoder: TextEncoder, head folder: ModelFolder, machine: Machine) throws {
     self.encoder = encoder
@@ -45,7 +33,7 @@ package final class TextSentiment {
     guard case .textSentimentHead(let model) = component.architecture else {
       throw component.wrongArchitecture("TextSentimentHead")
     }
-    guard model.hidden == encoder.hidden else {
+    guard encoder.givesLayerMeans, model.hidden == encoder.hidden else {
       throw FormatError(
         path: folder.configuration.file, part: "'hidden_size'",
         expected: "the encoder's \(encoder.hidden)", found: "\(model.hidden)")
@@ -56,22 +44,12 @@ package final class TextSentiment {
         expected: "0 to the encoder's \(encoder.depth)", found: "\(layer)")
     }
     self.model = model
+    scale = try MoodScale(labels: model.labels, file: folder.configuration.file)
   }
 
-  package func mood(of text: String) throws -> Mood { try moods(of: [text])[0] }
-
-  /// The moods of texts, in order. Texts of about the same length share a pass, so that little
-  /// is spent on padding.
   package func moods(of texts: [String]) throws -> [Mood] {
     let ids = texts.map { encoder.ids($0, limit: TextSentiment.tokenLimit) }
-    let order = ids.indices.sorted { (ids[$0].count, $0) < (ids[$1].count, $1) }
-    var moods = [Mood?](repeating: nil, count: texts.count)
-    for start in stride(from: 0, to: order.count, by: TextSentiment.batch) {
-      let part = order[start..<min(start + TextSentiment.batch, order.count)]
-      let read = try self.moods(ofIDs: part.map { ids[$0] })
-      for (index, mood) in zip(part, read) { moods[index] = mood }
-    }
-    return moods.compactMap { $0 }
+    return try TextBatch.map(ids, count: batchCount) { try moods(ofIDs: $0) }
   }
 
   private func moods(ofIDs texts: [[Int32]]) throws -> [Mood] {
@@ -82,10 +60,60 @@ package final class TextSentiment {
     }
     _ = try program.input("layer_means").update(fromContentsOf: encoding.layerMeans)
     try program.run()
-    let logits = try program.output("logits")
-    let count = model.labels.count
-    return (0..<batch).map { row in
-      Mood(logits: Array(logits[row * count..<(row + 1) * count]), labels: model.labels)
+    return scale.moods(try program.output("logits"))
+  }
+}
+
+/// Reads the mood of texts with a classifier of its own, such as a `...ForSequenceClassification` folder.
+package final class TextClassification: TextMoodReader {
+  /// Bytes of working memory that are kept for texts of other lengths.
+  private static let keptByteCount = 64 << 20
+
+  private let component: Component
+  private let model: TextClassifier
+  private let tokenizer: Tokenizer
+  private let scale: MoodScale
+  private let tokenLimit: Int
+  private let paddingID: Int32
+
+  package init(_ folder: ModelFolder, machine: Machine) throws {
+    component = try Component(folder, machine: machine)
+    guard case .textClassifier(let model) = component.architecture else {
+      throw component.wrongArchitecture(
+        "a text classifier, such as BertForSequenceClassification")
+    }
+    self.model = model
+    scale = try MoodScale(
+      labels: model.labels, isMultiLabel: model.isMultiLabel, file: folder.configuration.file)
+    let encoder = model.encoder
+    (tokenizer, tokenLimit) = try folder.tokenizer(
+      vocabularyCount: encoder.vocabularyCount, tokenLimit: encoder.tokenLimit)
+    paddingID = encoder.paddingID.map { Int32($0) } ?? tokenizer.padID ?? 0
+  }
+
+  package func moods(of texts: [String]) throws -> [Mood] {
+    let ids = texts.map { tokenizer.encode($0, maximumCount: tokenLimit) }
+    return try TextBatch.map(ids, count: batchCount) { try moods(ofIDs: $0) }
+  }
+
+  private func moods(ofIDs texts: [[Int32]]) throws -> [Mood] {
+    let batch = TextBatch(texts, tokenLimit: tokenLimit)
+    component.releasePrograms(beyond: TextClassification.keptByteCount)
+    let program = try component.program(batch.key) {
+      try model.graph(
+        weights: component.weights, TextShape(batch: texts.count, tokens: batch.tokens))
+    }
+    try batch.fill(program, paddingID: paddingID)
+    try program.run()
+    return scale.moods(try program.output("logits"))
+  }
+}
+
+extension MoodScale {
+  /// The moods of several texts from logits `[texts, labels]`.
+  fileprivate func moods(_ logits: UnsafeBufferPointer<Float>) -> [Mood] {
+    stride(from: 0, to: logits.count, by: labels.count).map { first in
+      Mood(logits: logits[first..<first + labels.count], scale: self)
     }
   }
 }

@@ -20,6 +20,21 @@ struct LineReader {
     self.stream = stream
   }
 
+  /// Lines that `forEachWindow` reads at once: enough to fill batches of texts of about equal length.
+  private static let window = 64
+
+  /// Calls `body` with the lines of a file, many at a time, and writes out what it printed each time.
+  static func forEachWindow(of path: String, _ body: ([String]) throws -> Void) throws {
+    var reader = try LineReader(path: path)
+    while true {
+      var lines: [String] = []
+      while lines.count < window, let line = try reader.next() { lines.append(line) }
+      if lines.isEmpty { return }
+      try body(lines)
+      fflush(nil)
+    }
+  }
+
   /// The next line without its end, `nil` after the last.
   mutating func next() throws -> String? {
     var bytes: [UInt8] = []

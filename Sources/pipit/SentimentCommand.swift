@@ -16,6 +16,14 @@ struct SentimentCommand: ParsableCommand {
       A score of -1 is negative, 1 positive. With --file each line gives one line: score,
       label, confidence and the text, separated by tabs (with --json, one object a line).
       Of a text, 128 tokens are read (about 90 English words).
+
+      With --model FOLDER, a text classifier of transformers (BERT, DistilBERT, RoBERTa, XLM-R
+      ...ForSequenceClassification) is used instead: the label is the one it names, of as many
+      tokens as it takes. The score is the mean of its classes by their probabilities:
+        negative, neutral, positive       -1, 0, 1 (with "very ...": -1, -0.5, 0, 0.5, 1)
+        1 star ... 5 stars                -1, -0.5, 0, 0.5, 1
+        LABEL_0, LABEL_1 ... (2, 3 or 5)  evenly from -1 to 1, in that order
+        emotions                          1 for joy, love ...; -1 for anger, fear ...; 0 for others
       """)
 
   @Argument(help: "The text.")
@@ -75,17 +83,9 @@ struct SentimentCommand: ParsableCommand {
     }
   }
 
-  /// Lines that are read before their moods are computed: enough to fill batches of about equal length.
-  private static let window = 64
-
   private func stream(_ path: String, _ pipit: Pipit) throws {
-    var reader = try LineReader(path: path)
-    while true {
-      var lines: [String] = []
-      while lines.count < Self.window, let line = try reader.next() { lines.append(line) }
-      if lines.isEmpty { break }
+    try LineReader.forEachWindow(of: path) { lines in
       for (line, mood) in zip(lines, try pipit.sentiments(of: lines)) { try show(mood, line) }
-      fflush(nil)
     }
   }
 }

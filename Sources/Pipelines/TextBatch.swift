@@ -1,0 +1,95 @@
+import PipitFormats
+import PipitRuntime
+import PipitTensors
+import PipitTokenizers
+
+/// Texts as ids, padded to one length.
+struct TextBatch {
+  let texts: [[Int32]]
+  /// The length, rounded up so that a stream of texts needs few programs.
+  let tokens: Int
+  /// `[texts, tokens]`, 1 for tokens of a text and 0 for padding.
+  let mask: [Int32]
+
+  init(_ texts: [[Int32]], tokenLimit: Int) {
+    precondition(!texts.isEmpty)
+    let longest = texts.map(\.count).max() ?? 1
+    precondition(longest <= tokenLimit)
+    let tokens = min((max(longest, 1) + 7) / 8 * 8, tokenLimit)
+    self.texts = texts
+    self.tokens = tokens
+    var mask = [Int32](repeating: 0, count: texts.count * tokens)
+    for (row, text) in texts.enumerated() {
+      for column in text.indices { mask[row * tokens + column] = 1 }
+    }
+    self.mask = mask
+  }
+
+  /// What tells one program from another.
+  var key: String { "\(texts.count)x\(tokens)" }
+
+  /// Writes the inputs that the program has.
+  func fill(_ program: Program, paddingID: Int32) throws {
+    let ids = try program.idInput("input_ids")
+    for index in ids.indices { ids[index] = paddingID }
+    for (row, text) in texts.enumerated() {
+      for (column, id) in text.enumerated() { ids[row * tokens + column] = id }
+    }
+    guard program.graph.inputs.contains(where: { $0.name == "attention_mask" }) else { return }
+    let maskInput = try program.idInput("attention_mask")
+    for index in mask.indices { maskInput[index] = mask[index] }
+  }
+
+  /// Results for texts, in their order; texts of about the same length go through `body` together, `count` at
+  /// a time, so that little is spent on padding.
+  static func map<Result>(
+    _ texts: [[Int32]], count: Int, _ body: ([[Int32]]) throws -> [Result]
+  ) rethrows -> [Result] {
+    let order = texts.indices.sorted { (texts[$0].count, $0) < (texts[$1].count, $1) }
+    var results = [Result?](repeating: nil, count: texts.count)
+    for start in stride(from: 0, to: order.count, by: count) {
+      let part = order[start..<min(start + count, order.count)]
+      for (index, result) in zip(part, try body(part.map { texts[$0] })) { results[index] = result }
+    }
+    return results.compactMap { $0 }
+  }
+}
+
+extension ModelFolder {
+  /// The tokenizer whose files lie in the folder or, as in pipelines of diffusers, in `tokenizer` beside it.
+  func tokenizer() throws -> Tokenizer {
+    let files = Set(Tokenizer.fileNames).subtracting(["tokenizer_config.json"])
+    let isBeside = !files.contains(where: has) && has("../tokenizer")
+    let place = isBeside ? path + "/../tokenizer" : path
+    // The mappings live until the tokenizer has read them.
+    var mapped: [String: MappedFile] = [:]
+    for name in Tokenizer.fileNames where has(isBeside ? "../tokenizer/" + name : name) {
+      mapped[name] = try MappedFile(path: place + "/" + name)
+    }
+    return try withExtendedLifetime(mapped) {
+      try Tokenizer(folder: place, files: mapped.mapValues(\.bytes))
+    }
+  }
+
+  /// The tokenizer, if the model has a row for each of its ids, and the most tokens that a text may have: the
+  /// least of the model's limit and the tokenizer's, and more than there are special tokens.
+  func tokenizer(
+    vocabularyCount: Int, tokenLimit: Int
+  ) throws -> (tokenizer: Tokenizer, tokenLimit: Int) {
+    let tokenizer = try tokenizer()
+    let tokenLimit = min(tokenLimit, tokenizer.maximumCount ?? tokenLimit)
+    guard tokenizer.specialCount < tokenLimit else {
+      throw FormatError(
+        path: path, part: "the most tokens of a text",
+        expected: "more than the tokenizer's \(tokenizer.specialCount) special tokens",
+        found: "\(tokenLimit)")
+    }
+    guard tokenizer.vocabularyCount <= vocabularyCount else {
+      throw FormatError(
+        path: path + "/tokenizer.json", part: "vocabulary",
+        expected: "at most vocab_size \(vocabularyCount) ids",
+        found: "\(tokenizer.vocabularyCount)")
+    }
+    return (tokenizer, tokenLimit)
+  }
+}
