@@ -76,6 +76,35 @@ enum LegacyFiles {
       model: .bytePairs(model), steps: steps, configuration: configuration, file: file)
   }
 
+  /// RoBERTa: the files are CLIP's, but pieces are GPT-2's, case and spaces kept.
+  static func roberta(
+    _ vocabulary: Vocabulary, _ merges: BytePairs.Merges,
+    _ configuration: TokenizerConfiguration, file: String
+  ) throws -> Tokenizer {
+    var configuration = configuration
+    let start = configuration.classToken ?? "<s>"
+    let separator = configuration.separatorToken ?? "</s>"
+    let unknown = configuration.unknownToken ?? "<unk>"
+    let pad = configuration.padToken ?? "<pad>"
+    configuration.unknownToken = unknown
+    configuration.padToken = pad
+    var steps = Tokenizer.Steps()
+    steps.preTokenizers = [
+      .byteLevel(addsPrefixSpace: configuration.addsPrefixSpace, splitsWords: true)
+    ]
+    steps.postProcessor = PostProcessor(
+      prefix: [try id(of: start, in: vocabulary, file: file)],
+      suffix: [try id(of: separator, in: vocabulary, file: file)])
+    let mask = configuration.maskToken ?? "<mask>"
+    steps.addedTokens = [start, separator, unknown, pad, mask].map {
+      AddedTokens.Token(content: $0)
+    }
+    let model = try BytePairs(
+      vocabulary: vocabulary, merges: merges, options: BytePairs.Options(), file: file)
+    return try Tokenizer(
+      model: .bytePairs(model), steps: steps, configuration: configuration, file: file)
+  }
+
   private static func id(
     of token: String, in vocabulary: Vocabulary, file: String
   ) throws -> Int32 {

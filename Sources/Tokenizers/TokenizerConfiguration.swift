@@ -14,6 +14,8 @@ struct TokenizerConfiguration: Sendable {
   var lowercases = true
   var stripsAccents: Bool?
   var isolatesIdeographs = true
+  /// Whether a text is read as if a space stood before it.
+  var addsPrefixSpace = false
 
   init() {}
 
@@ -34,6 +36,7 @@ struct TokenizerConfiguration: Sendable {
     lowercases = try node["do_lower_case"].bool(or: true)
     stripsAccents = node["strip_accents"].isNull ? nil : try node["strip_accents"].bool()
     isolatesIdeographs = try node["tokenize_chinese_chars"].bool(or: true)
+    addsPrefixSpace = try node["add_prefix_space"].bool(or: false)
   }
 
   /// A token is written as its text or as an object that describes it.

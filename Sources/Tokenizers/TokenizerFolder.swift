@@ -12,7 +12,7 @@ extension Tokenizer {
   /// The bytes are read here and not kept.
   ///
   /// `tokenizer.json` says everything. Without it, `vocab.txt` is read as BERT's, and `vocab.json`
-  /// with `merges.txt` as CLIP's.
+  /// with `merges.txt` as RoBERTa's if it has a piece `<s>`, else as CLIP's.
   ///
   /// - Parameter folder: Named in errors.
   /// - Throws: `TokenizerError`.
@@ -35,10 +35,14 @@ extension Tokenizer {
     } else if let vocabulary = files["vocab.json"], let merges = files["merges.txt"] {
       self = try vocabulary.withMemoryRebound(to: UInt8.self) { vocabulary in
         try merges.withMemoryRebound(to: UInt8.self) { merges in
-          try LegacyFiles.clip(
-            LegacyFiles.read(vocabulary, file: path("vocab.json")),
-            LegacyFiles.readMerges(merges, file: path("merges.txt")), configuration,
-            file: path("vocab.json"))
+          let file = path("vocab.json")
+          let vocabulary = try LegacyFiles.read(vocabulary, file: file)
+          let merges = try LegacyFiles.readMerges(merges, file: path("merges.txt"))
+          let isRoberta =
+            vocabulary.id(of: "<s>") != nil && vocabulary.id(of: "<|startoftext|>") == nil
+          return isRoberta
+            ? try LegacyFiles.roberta(vocabulary, merges, configuration, file: file)
+            : try LegacyFiles.clip(vocabulary, merges, configuration, file: file)
         }
       }
     } else {

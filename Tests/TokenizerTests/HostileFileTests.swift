@@ -8,7 +8,8 @@ import Testing
   static let targets = [
     "bert/tokenizer.json", "clip/tokenizer.json", "odd_pairs/tokenizer.json",
     "unigram/tokenizer.json", "clip_without_json/vocab.json", "clip_without_json/merges.txt",
-    "bert_without_json/vocab.txt", "clip_without_json/tokenizer_config.json",
+    "roberta_without_json/vocab.json", "bert_without_json/vocab.txt",
+    "clip_without_json/tokenizer_config.json",
   ]
 
   private static let sample = "It's a café, 猫 👩‍👩‍👧 \u{1}</s> [SEP] <mask> 12,5"

@@ -176,6 +176,27 @@ def roberta(folder):
     save(tokenizer, folder)
 
 
+def roberta_without_json(folder):
+    """Only the two files, as older checkpoints have them."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    train(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=900,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+            show_progress=False,
+        ),
+    )
+    model = json.loads(tokenizer.to_str())["model"]
+    write_json(folder, "vocab.json", model["vocab"])
+    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8", newline="\n") as file:
+        file.write("#version: 0.2\n")
+        for pair in model["merges"]:
+            file.write(" ".join(pair) + "\n")
+
+
 def unigram(folder):
     """Byte fallback, Metaspace that marks the first word, normalizers that remove the start."""
     tokenizer = Tokenizer(models.Unigram())
@@ -315,6 +336,7 @@ MAKERS = {
         clip,
         clip_without_json,
         roberta,
+        roberta_without_json,
         unigram,
         odd_pairs,
         odd_words,
@@ -327,11 +349,11 @@ def load(folder):
     path = os.path.join(folder, "tokenizer.json")
     if os.path.exists(path):
         return Tokenizer.from_file(path)
-    from transformers import BertTokenizerFast, CLIPTokenizerFast
+    from transformers import BertTokenizerFast, CLIPTokenizerFast, RobertaTokenizerFast
 
-    kind = (
-        BertTokenizerFast
-        if os.path.exists(os.path.join(folder, "vocab.txt"))
-        else CLIPTokenizerFast
-    )
+    if os.path.exists(os.path.join(folder, "vocab.txt")):
+        kind = BertTokenizerFast
+    else:
+        with open(os.path.join(folder, "vocab.json"), encoding="utf-8") as file:
+            kind = RobertaTokenizerFast if "<s>" in json.load(file) else CLIPTokenizerFast
     return kind.from_pretrained(folder).backend_tokenizer
