@@ -286,12 +286,6 @@ def export(source, kept, document):
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
         {"idx": 2, "name": "2", "path": "2_Normalize",
          "type": "sentence_transformers.models.Normalize"}], indent=2)
-    (folder / "1_Pooling").mkdir(exist_ok=True)
-    write_json(folder / "1_Pooling" / "config.json", {
-        "word_embedding_dimension": 384, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True,
-        "pooling_mode_max_tokens": False, "pooling_mode_mean_sqrt_len_tokens": False}, indent=2)
-    write_json(folder / "config_sentence_transformers.json", {
-        "prompts": {"query": "query: "}, "default_prompt_name": "query"}, indent=2)
 
 
 def main():
