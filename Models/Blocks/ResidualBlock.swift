@@ -16,14 +16,15 @@ package struct ResidualBlock: Hashable, Sendable {
   func build(
     _ g: GraphBuilder, _ x: Value, time: Value? = nil, to width: Int, at scope: Scope
   ) throws -> Value {
+    // The shortcut first: nothing reads x after the norm then, which can take its memory.
+    let skip =
+      x.shape.columns == width ? x : try g.pointwise(x, at: scope / "conv_shortcut", to: width)
     var y = try norm(g, x, at: scope / "norm1")
     y = try g.conv2D(y, at: scope / "conv1", to: width, kernel: 3)
     if let time {
       y = try g.add(y, try g.linear(time, at: scope / "time_emb_proj", to: width))
     }
     y = try g.conv2D(try norm(g, y, at: scope / "norm2"), at: scope / "conv2", to: width, kernel: 3)
-    let skip =
-      x.shape.columns == width ? x : try g.pointwise(x, at: scope / "conv_shortcut", to: width)
     return try g.add(y, skip)
   }
 

@@ -62,15 +62,29 @@ package struct TextTransformer: Sendable {
   /// The id of padding, where positions depend on it.
   package var paddingID: Int? { embeddings.paddingID }
 
+  /// The number of layers.
+  package var depth: Int { layerCount }
+
   /// `input_ids` and what else the shape says to last_hidden_state `[batch, tokens, hidden]`; with `pooling`
-  /// also sentence_embedding `[batch, hidden]`.
+  /// also sentence_embedding `[batch, hidden]`; with `meansAfter` also layer_means `[batch, layers * hidden]`:
+  /// the mean states after those layers side by side, 0 being the embeddings.
   package func graph(
-    weights: any WeightSource, _ shape: TextShape, pooling: SentencePooling? = nil
+    weights: any WeightSource, _ shape: TextShape, pooling: SentencePooling? = nil,
+    meansAfter layers: [Int] = []
   ) throws -> Graph {
+    precondition(layers.allSatisfy { (0...layerCount).contains($0) })
     let g = GraphBuilder(weights: weights)
     let inputs = try inputs(g, shape)
-    let states = try states(g, inputs)
+    var means: [Int: Value] = [:]
+    let states = try states(g, inputs) { layer, states in
+      guard layers.contains(layer) else { return }
+      means[layer] = try SentencePooling(.mean, normalizes: false).build(
+        g, states, mask: inputs.mask)
+    }
     g.output("last_hidden_state", states)
+    if !layers.isEmpty {
+      g.output("layer_means", try g.concatenate(layers.compactMap { means[$0] }, axis: 1))
+    }
     if let pooling {
       g.output("sentence_embedding", try pooling.build(g, states, mask: inputs.mask))
     }
@@ -95,13 +109,18 @@ package struct TextTransformer: Sendable {
     try g.has(Scope(prefix) / "embeddings.word_embeddings.weight") ? Scope(prefix) : Scope()
   }
 
-  /// `[batch, tokens, hidden]`.
-  func states(_ g: GraphBuilder, _ inputs: TextInputs) throws -> Value {
+  /// `[batch, tokens, hidden]`; `observe` sees the states after each layer, the embeddings first.
+  func states(
+    _ g: GraphBuilder, _ inputs: TextInputs,
+    observe: (_ layer: Int, _ states: Value) throws -> Void = { _, _ in }
+  ) throws -> Value {
     let root = try root(g)
     var x = try embeddings.build(g, inputs, at: root / "embeddings")
     let keyBias = try inputs.mask.map { try g.add(.keyBias, [$0], "attention_mask") }
+    try observe(0, x)
     for index in 0..<layerCount {
       x = try layer.build(g, x, keyBias: keyBias, at: root / layers.path / index)
+      try observe(index + 1, x)
     }
     return x
   }

@@ -1,38 +1,37 @@
 package import PipitGraph
 package import PipitTensors
 
-/// Pipit's own head over a frozen text encoder: transformer layers, the mean over tokens, two dense layers.
+/// Pipit's own head over a frozen text encoder: two dense layers on the mean states after several of
+/// the encoder's layers (what a text says fades towards the last, which serve retrieval).
 ///
-/// Tensors: `encoder.layer.N.*` as in BERT, `classifier.dense`, `classifier.out_proj`.
+/// Tensors: `classifier.dense`, `classifier.out_proj`.
 package struct TextSentimentHead: Sendable {
-  package let layer: TransformerLayer
-  package let layerCount: Int
+  /// The encoder's width.
+  package let hidden: Int
+  /// The encoder's layers whose states are read: 0 the embeddings, 1 after the first layer, and so on.
+  package let encoderLayers: [Int]
   package let classifierHidden: Int
   package let labels: [String]
 
   package init(_ configuration: Configuration) throws {
-    layer = try TransformerLayer(configuration)
-    layerCount = try configuration.integer("num_hidden_layers", in: 0...1000)
+    hidden = try configuration.integer("hidden_size", in: 1...65536)
+    encoderLayers = try configuration.integers("encoder_layers", in: 0...1000)
+    guard (1...64).contains(encoderLayers.count) else {
+      throw configuration.error("encoder_layers", "1 to 64 numbers", "\(encoderLayers.count)")
+    }
     classifierHidden = try configuration.integer("classifier_hidden_size", in: 1...65536)
     labels = try configuration.labels()
   }
 
-  /// last_hidden_state `[batch, tokens, hidden]` f32 and attention_mask `[batch, tokens]` i32 to logits
-  /// `[batch, labels]`.
-  package func graph(weights: any WeightSource, batch: Int, tokens: Int) throws -> Graph {
+  /// The width of the input: the layers' mean states side by side.
+  package var inputWidth: Int { hidden * encoderLayers.count }
+
+  /// layer_means `[batch, layers * hidden]` to logits `[batch, labels]`.
+  package func graph(weights: any WeightSource, batch: Int) throws -> Graph {
     let g = GraphBuilder(weights: weights)
-    var x = g.input("last_hidden_state", [batch, tokens, layer.hidden])
-    let mask = g.input("attention_mask", [batch, tokens], .i32)
-    if layerCount > 0 {
-      let keyBias = try g.add(.keyBias, [mask], "attention_mask")
-      for index in 0..<layerCount {
-        x = try layer.build(g, x, keyBias: keyBias, at: Scope("encoder.layer") / index)
-      }
-    }
-    let tokenWeights = try g.add(.maskWeights, [mask], "mask")
-    let mean = try g.add(.meanRows(MeanRows(hasWeights: true)), [x, tokenWeights], "pooling")
+    let means = g.input("layer_means", [batch, inputWidth])
     let dense = try g.activation(
-      .tanh, try g.linear(mean, at: Scope("classifier.dense"), to: classifierHidden))
+      .tanh, try g.linear(means, at: Scope("classifier.dense"), to: classifierHidden))
     g.output("logits", try g.linear(dense, at: Scope("classifier.out_proj"), to: labels.count))
     return g.graph
   }

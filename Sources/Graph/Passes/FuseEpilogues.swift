@@ -65,7 +65,9 @@ extension Optimizer {
         graph[node.inputs[0]].shape == graph[node.inputs[1]].shape,
         node.inputs[0] != node.inputs[1]
       else { continue }
-      for (side, other) in [(node.inputs[1], node.inputs[0]), (node.inputs[0], node.inputs[1])] {
+      // The side that is made last first: then the other exists already, and nothing moves.
+      let order = node.inputs.sorted { $0.index > $1.index }
+      for (side, other) in [(order[0], order[1]), (order[1], order[0])] {
         guard readers[side.index] == 1,
           let maker = graph.productMaking(side, index, skipping: dead),
           var epilogue = graph.nodes[maker].op.epilogue, !epilogue.hasResidual
