@@ -30,10 +30,13 @@ func tests(
 
 /// Architectures with a README.md beside their code, which is no source.
 let documentedModels = [
+  "AutoencoderKL",
+  "AutoencoderTiny",
   "BERT",
   "CLIPText",
   "DistilBERT",
   "RoBERTa",
+  "UNet2DCondition",
 ]
 
 let package = Package(

@@ -11,6 +11,7 @@ package enum Architecture: Sendable {
   case autoencoder(Autoencoder)
   case autoencoderTiny(AutoencoderTiny)
   case autoencoderKL(AutoencoderKL)
+  case unet2DCondition(UNet2DCondition)
   case resNet(ResNet)
 
   /// Names that a configuration may give, for error messages.
@@ -29,6 +30,7 @@ package enum Architecture: Sendable {
     "RobertaForSequenceClassification",
     "RobertaModel",
     "TextSentimentHead",
+    "UNet2DConditionModel",
     "XLMRobertaForSequenceClassification",
     "XLMRobertaModel",
   ]
@@ -55,6 +57,8 @@ package enum Architecture: Sendable {
     case "PipitAutoencoder": self = .autoencoder(try Autoencoder(configuration))
     case "AutoencoderTiny": self = .autoencoderTiny(try AutoencoderTiny(configuration))
     case "AutoencoderKL": self = .autoencoderKL(try AutoencoderKL(configuration))
+    case "UNet2DConditionModel":
+      self = .unet2DCondition(UNet2DCondition(try UNet2DConditionConfiguration(configuration)))
     case "ResNetForImageClassification": self = .resNet(try ResNet(configuration))
     default:
       throw configuration.error(
@@ -110,6 +114,14 @@ package enum Architecture: Sendable {
       return try autoencoder(model.decoderGraph, model.encoderGraph)
     case .autoencoderKL(let model):
       return try autoencoder(model.decoderGraph, model.encoderGraph)
+    case .unet2DCondition(let model):
+      let sample = try shape("sample", rank: 4)
+      let states = try shape("encoder_hidden_states", rank: 3)
+      var extents = UNet2DCondition.Extents(
+        batch: sample[0], height: sample[2], width: sample[3], tokens: states[1],
+        timesteps: inputs["timestep"] ?? [1])
+      extents.hasGuidance = inputs["timestep_cond"] != nil
+      return try model.graph(weights: weights, extents)
     case .resNet(let model):
       let pixels = try shape("pixel_values", rank: 4)
       return try model.graph(

@@ -52,6 +52,12 @@ package struct ResidualBlock: Hashable, Sendable {
   ) throws -> Value {
     var y = try g.add(.upsample2x, [x], "upsample")
     if let size {
+      // Without zeros in front, the way down rounds odd sides down: doubling does not lead back.
+      guard size.height <= y.shape[1], size.width <= y.shape[2] else {
+        throw ModelError.unsupported(
+          setting: "downsample_padding", value: "0",
+          expected: "1 for a level of \(size.width)x\(size.height)")
+      }
       if size.height < y.shape[1] { y = try g.slice(y, axis: 1, 0..<size.height) }
       if size.width < y.shape[2] { y = try g.slice(y, axis: 2, 0..<size.width) }
     }

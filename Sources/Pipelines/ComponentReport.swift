@@ -70,6 +70,14 @@ package struct ComponentReport: Sendable {
       return autoencoder(latent: vae.latentChannels, channels: vae.channels, side: 64, vae.reduction)
     case .autoencoderKL(let vae):
       return autoencoder(latent: vae.latentChannels, channels: vae.channels, side: 64, vae.reduction)
+    case .unet2DCondition(let unet):
+      let settings = unet.configuration
+      return [
+        [
+          "sample": [1, settings.channels, settings.sampleSize[0], settings.sampleSize[1]],
+          "timestep": [1], "encoder_hidden_states": [1, 77, settings.contextWidths[0]],
+        ]
+      ]
     case .resNet(let net):
       return [["pixel_values": [1, net.channels, 64, 64]]]
     }

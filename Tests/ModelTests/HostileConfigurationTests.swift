@@ -15,6 +15,8 @@ struct Sample: CustomStringConvertible, Sendable {
   let settings: [String: JSONValue]
   let input: String
   let shape: Shape
+  /// Inputs besides, where a graph needs several.
+  var others: [String: Shape] = [:]
   var description: String { name }
 
   static let transformer: [String: JSONValue] = [
@@ -73,7 +75,7 @@ struct Sample: CustomStringConvertible, Sendable {
     if let key { changed[key] = value }
     let configuration = Configuration(file: "config.json", values: changed)
     return try Architecture(named: name, configuration).graph(
-      weights: NoWeights(), inputs: [input: shape])
+      weights: NoWeights(), inputs: others.merging([input: shape]) { $1 })
   }
 }
 
@@ -143,7 +145,9 @@ struct Sample: CustomStringConvertible, Sendable {
         var extents = sample.shape.extents
         extents[axis] = extent
         #expect(throws: ComponentInputError.self) {
-          try architecture.graph(weights: NoWeights(), inputs: [sample.input: Shape(extents)])
+          try architecture.graph(
+            weights: NoWeights(),
+            inputs: sample.others.merging([sample.input: Shape(extents)]) { $1 })
         }
       }
     }

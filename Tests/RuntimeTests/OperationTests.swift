@@ -12,7 +12,7 @@ enum OperationCase: String, CaseIterable, Sendable {
   case convolutionUpsampled, convolutionDilated, convolutionFused
   case attention, attentionMasked, attentionCausal, attentionMerged
   case embedding, positionEmbedding, pickFirst, pickLargest, pickNone, timesteps, activations,
-    binaries, broadcasts, affine, modulate, gateAdd, geglu
+    binaries, broadcasts, rowsOfPictures, affine, modulate, gateAdd, geglu
   case layerNorm, groupNorm, channelAffine, softmax, l2Normalize
   case meanRows, meanRowsWeighted, maxPool, averagePool, upsample
   case transposeMatrix, transposePixels, slice, concatenate, constant
@@ -94,6 +94,10 @@ enum OperationCase: String, CaseIterable, Sendable {
       let number = try g.constant("number", [1], [0.75])
       let sum = try g.add(try g.add(tokens, row), number)
       return try g.add(.binary(Binary(.multiply)), [sum, g.input("table", [1, 7, 24])], "t")
+    case .rowsOfPictures:
+      let rows = g.input("rows", [2, 1, 1, 12])
+      let columns = g.input("columns", [2, 5, 1, 1])
+      return try g.add(.binary(Binary(.subtract)), [try g.add(image, rows), columns], "b")
     case .affine: return try g.add(.affine(Affine(scale: -3, shift: 0.5)), [tokens], "a")
     case .geglu: return try g.add(.gatedGELU, [tokens], "g")
     case .layerNorm:

@@ -39,7 +39,7 @@ struct ReferenceEvaluator {
     case .activation(let op): return x[0].map { apply(op, $0) }
     case .binary(let op):
       return x[0].indices.map { index in
-        let (a, b) = (x[0][index], x[1][index % x[1].count])
+        let (a, b) = (x[0][index], x[1][place(index, in: shapes[0], of: shapes[1])])
         switch op.operation {
         case .add: return a + b
         case .subtract: return a - b
@@ -213,6 +213,19 @@ struct ReferenceEvaluator {
       let first = (text * tokens + (ids.firstIndex(of: wanted) ?? 0)) * width
       return Array(x[0][first..<first + width])
     }
+  }
+
+  /// Where b has the number that meets place `index` of a: axes of extent 1 have only one place.
+  private func place(_ index: Int, in a: Shape, of b: Shape) -> Int {
+    var rest = index
+    var place = 0
+    var stride = 1
+    for (extent, own) in zip(a.extents.reversed(), b.extents.reversed()) {
+      if own != 1 { place += rest % extent * stride }
+      stride *= own
+      rest /= extent
+    }
+    return place
   }
 
   private func gatedGELU(_ x: [Double], _ out: Shape) -> [Double] {

@@ -1,8 +1,11 @@
 package import PipitTensors
 
-/// y = a OP b, where b has a's shape or is repeated over a's leading axes.
+/// y = a OP b, where b has a's shape or is repeated over leading or inner axes of a.
 ///
-///     a [.., n]    b: a's shape, or a suffix of it with leading axes of 1 left out or in    output: a's shape
+///     a [.., n]    b: a's shape, with some axes before a common suffix 1 or (leading ones) left out
+///     output: a's shape
+///
+/// So b may be a number, a row, a picture for a batch of them, or a row for each picture, `[batch, 1, 1, n]`.
 package struct Binary: Hashable, Sendable {
   package enum Operation: String, Hashable, Sendable, CaseIterable {
     case add, subtract, multiply, divide
@@ -13,16 +16,31 @@ package struct Binary: Hashable, Sendable {
 
   package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
     guard inputs.count == 2 else { throw .inputCount(expected: 2...2, found: inputs.count) }
-    guard Binary.repeats(inputs[1], over: inputs[0]) else {
+    guard Repetition(of: inputs[1], over: inputs[0]) != nil else {
       throw .invalid("\(inputs[1]) cannot be repeated over \(inputs[0])")
     }
     return inputs[0]
   }
 
-  /// Whether `b`, without its leading ones, is a suffix of `a`.
-  package static func repeats(_ b: Shape, over a: Shape) -> Bool {
-    let suffix = Array(b.extents.drop { $0 == 1 })
-    return suffix.count <= a.rank && Array(a.extents.suffix(suffix.count)) == suffix
+  /// How b is repeated over a: for each of `outer` blocks, its next `inner` numbers `count` times.
+  package struct Repetition: Hashable, Sendable {
+    package let outer: Int
+    package let count: Int
+    package let inner: Int
+
+    /// `nil` where b cannot be repeated over a.
+    package init?(of b: Shape, over a: Shape) {
+      var axes = Array(zip(a.extents.reversed(), b.extents.reversed()))
+      for extra in b.extents.dropLast(axes.count) where extra != 1 { return nil }
+      for extent in a.extents.dropLast(axes.count).reversed() { axes.append((extent, 1)) }
+      let suffix = axes.prefix { $0 == $1 }
+      let ones = axes.dropFirst(suffix.count).prefix { $1 == 1 }
+      let outside = axes.dropFirst(suffix.count + ones.count)
+      guard outside.allSatisfy({ $0 == $1 }) else { return nil }
+      inner = suffix.reduce(1) { $0 * $1.0 }
+      count = ones.reduce(1) { $0 * $1.0 }
+      outer = outside.reduce(1) { $0 * $1.0 }
+    }
   }
 }
 

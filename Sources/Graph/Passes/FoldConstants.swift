@@ -31,6 +31,9 @@ extension Optimizer {
     case .affine(let affine):
       return inputs[0].floats().map { $0 * affine.scale + affine.shift }
     case .binary(let binary):
+      guard Binary.Repetition(of: inputs[1].shape, over: inputs[0].shape)?.outer == 1 else {
+        return nil
+      }
       let a = inputs[0].floats()
       let b = inputs[1].floats()
       return a.indices.map { binary.operation.apply(a[$0], b[$0 % b.count]) }

@@ -50,6 +50,11 @@ extension Lowering {
       case .multiply: .multiply
       case .divide: .divide
       }
+    guard let repetition = Binary.Repetition(of: shape(node.inputs[1]), over: shape(node.output))
+    else { preconditionFailure("a binary operation on shapes that do not match") }
+    if repetition.outer > 1, repetition.count > 1 {
+      return perBlock(repetition, y: y, a: a, b: b, operation)
+    }
     if period == count {
       let split = Split(count, tiles: tiles(operations: count / 8), grain: 64)
       return RangeStep(split) { [kernels] range in
@@ -73,6 +78,26 @@ extension Lowering {
       kernels.binary(
         y + first, a + first, b, rows: rows.count, columns: columns, bRowStride: 0,
         bColumnStride: period == 1 ? 0 : 1, operation)
+    }
+  }
+
+  /// One row of b for each block of rows of a.
+  private func perBlock(
+    _ repetition: Binary.Repetition, y: UnsafeMutablePointer<Float>, a: UnsafePointer<Float>,
+    b: UnsafePointer<Float>, _ operation: KernelBinary
+  ) -> Step {
+    let (count, inner) = (repetition.count, repetition.inner)
+    let rowCount = repetition.outer * count
+    let split = Split(rowCount, tiles: tiles(operations: rowCount * inner / 8))
+    return RangeStep(split) { [kernels] rows in
+      var row = rows.lowerBound
+      while row < rows.upperBound {
+        let end = min(rows.upperBound, (row / count + 1) * count)
+        kernels.binary(
+          y + row * inner, a + row * inner, b + row / count * inner, rows: end - row,
+          columns: inner, bRowStride: 0, bColumnStride: 1, operation)
+        row = end
+      }
     }
   }
 

@@ -127,6 +127,50 @@ def vae():
        mid_block_add_attention=False, scaling_factor=1.5, shift_factor=0.1, **levels(1))
 
 
+def unet_case(name, seed, size, tokens=5, steps=(981.0, 21.0), guidance=False, **config):
+    from diffusers import UNet2DConditionModel
+
+    # Stored in half precision, as most are.
+    model = randomized(UNet2DConditionModel(**config), seed).half().float()
+    batch, context = 2, model.config.cross_attention_dim
+    inputs = {"sample": torch.randn(batch, model.config.in_channels, *size), "timestep": torch.tensor(steps),
+              "encoder_hidden_states": torch.randn(batch, tokens, context)}
+    if guidance:
+        inputs["timestep_cond"] = torch.randn(batch, config["time_cond_proj_dim"])
+    with torch.no_grad():
+        out = model(**inputs).sample
+    tensors = {k: v.half() for k, v in model.state_dict().items()}
+    case(name, settings(model), tensors, inputs, {"out_sample": out})
+
+
+def blocks(down, up):
+    """Block types, A for those with cross-attention."""
+    return dict(down_block_types=["CrossAttnDownBlock2D" if c == "A" else "DownBlock2D" for c in down],
+                up_block_types=["CrossAttnUpBlock2D" if c == "A" else "UpBlock2D" for c in up])
+
+
+def unet():
+    # As Stable Diffusion 1.x: convolutions around the transformers, one number of heads. An odd size.
+    unet_case("unet-1", 51, (5, 7), sample_size=8, block_out_channels=[8, 12], layers_per_block=1, norm_num_groups=4,
+              attention_head_dim=2, cross_attention_dim=10, **blocks("A-", "-A"))
+    # As 2.x: linear projections, heads for each level. One step for the whole batch.
+    unet_case("unet-2", 52, (4, 8), tokens=3, steps=(500.0,), sample_size=[4, 8], block_out_channels=[6, 9, 12],
+              layers_per_block=1, norm_num_groups=3, attention_head_dim=[1, 3, 2], cross_attention_dim=7,
+              use_linear_projection=True, in_channels=5, out_channels=3, act_fn="silu", flip_sin_to_cos=False,
+              freq_shift=1, downsample_padding=0, **blocks("A--", "-AA"))
+    # As LCM: an embedding of the guidance; two layers in each transformer.
+    unet_case("unet-3", 53, (3, 4), steps=(999.0, 259.0), guidance=True, sample_size=4, block_out_channels=[8, 8],
+              layers_per_block=[1, 2], transformer_layers_per_block=[2, 1], norm_num_groups=2, attention_head_dim=4,
+              cross_attention_dim=6, time_cond_proj_dim=5, **blocks("AA", "AA"))
+    # As BK-SDM and SDXS: no middle, no attention in the first level.
+    unet_case("unet-4", 54, (6, 4), sample_size=6, block_out_channels=[10, 15], layers_per_block=1, norm_num_groups=5,
+              attention_head_dim=[5, 3], cross_attention_dim=9, mid_block_type=None, time_embedding_dim=14,
+              use_linear_projection=True, **blocks("-A", "A-"))
+    unet_case("unet-5", 55, (7, 3), tokens=1, sample_size=4, block_out_channels=[8], layers_per_block=1,
+              norm_num_groups=8, attention_head_dim=1, cross_attention_dim=4, mid_block_type="UNetMidBlock2D",
+              conv_in_kernel=5, conv_out_kernel=1, act_fn="gelu", **blocks("A", "A"))
+
+
 if __name__ == "__main__":
-    for make in [globals()[name] for name in sys.argv[1:]] or [taesd, vae]:
+    for make in [globals()[name] for name in sys.argv[1:]] or [taesd, vae, unet]:
         make()
