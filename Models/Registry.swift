@@ -18,19 +18,23 @@ package enum Architecture: Sendable {
   package static let names = [
     "AutoencoderKL",
     "AutoencoderTiny",
+    "BertForMaskedLM",
     "BertForSequenceClassification",
     "BertModel",
     "CLIPTextModel",
     "CLIPTextModelWithProjection",
+    "DistilBertForMaskedLM",
     "DistilBertForSequenceClassification",
     "DistilBertModel",
     "PipitAutoencoder",
     "PipitFlowMLP",
     "ResNetForImageClassification",
+    "RobertaForMaskedLM",
     "RobertaForSequenceClassification",
     "RobertaModel",
     "TextSentimentHead",
     "UNet2DConditionModel",
+    "XLMRobertaForMaskedLM",
     "XLMRobertaForSequenceClassification",
     "XLMRobertaModel",
   ]
@@ -38,10 +42,12 @@ package enum Architecture: Sendable {
   /// The architecture of a name in `architectures` or `_class_name`, with its settings.
   package init(named name: String, _ configuration: Configuration) throws {
     switch name {
-    case "BertModel": self = .textTransformer(try TextTransformer(bert: configuration))
-    case "DistilBertModel":
+    // Encoders that were saved with the head they were first trained with, which nothing here reads.
+    case "BertModel", "BertForMaskedLM":
+      self = .textTransformer(try TextTransformer(bert: configuration))
+    case "DistilBertModel", "DistilBertForMaskedLM":
       self = .textTransformer(try TextTransformer(distilBERT: configuration))
-    case "RobertaModel", "XLMRobertaModel":
+    case "RobertaModel", "RobertaForMaskedLM", "XLMRobertaModel", "XLMRobertaForMaskedLM":
       self = .textTransformer(try TextTransformer(roberta: configuration))
     case "BertForSequenceClassification":
       self = .textClassifier(try TextClassifier(bert: configuration))

@@ -69,6 +69,35 @@ import Testing
     expectFailure(Command.run(["info", "/etc"]), code: 65, mentions: "model_index.json")
   }
 
+  /// Folders of text models as they lie in PipelineTests.
+  private static let folders = Command.root + "/Tests/PipelineTests/Goldens"
+
+  @Test func classifiersOfOthersTellMoods() {
+    let model = ["--model", Self.folders + "/classifier-numbers"]
+    let one = Command.run(["sentiment", "a bad day", "--json"] + model)
+    #expect(one.code == 0, "\(one.errors)")
+    let words = ["negative", "neutral", "positive"]
+    #expect(words.contains { one.output.contains("\"label\":\"\($0)\"") }, "\(one.output)")
+    let file = Self.folders + "/classifier-stars/vocab.txt"
+    let lines = Command.run(["sentiment", "--file", file] + model)
+    #expect(lines.output.split(separator: "\n").count == 80, "\(lines.errors)")
+    expectFailure(
+      Command.run(["sentiment", "x", "--model", Self.folders + "/sentences-mean"]), code: 65,
+      mentions: "classifier")
+  }
+
+  @Test func sentenceEncodersOfOthersEncodeFiles() {
+    let model = ["--model", Self.folders + "/sentences-mean"]
+    let file = Self.folders + "/classifier-stars/vocab.txt"
+    let lines = Command.run(["encode", "--file", file, "--json"] + model)
+    #expect(lines.code == 0, "\(lines.errors)")
+    #expect(lines.output.split(separator: "\n").count == 80)
+    let raw = Command.run(["encode", "one text", "--raw"] + model)
+    #expect(raw.code == 0)
+    #expect(Command.run(["encode", "x", "--file", file]).code == 64)
+    #expect(Command.run(["encode"]).code == 64)
+  }
+
   @Test func unknownLevelsAreNamed() {
     let outcome = Command.run(["encode", "x"], environment: ["PIPIT_ISA=mmx"])
     expectFailure(outcome, code: 64, mentions: "scalar")

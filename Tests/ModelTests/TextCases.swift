@@ -30,6 +30,8 @@ extension Sample {
     ("CLIPTextModel", clip),
     ("CLIPTextModelWithProjection", clip.merging(["projection_dim": .integer(6)]) { $1 }),
     ("BertForSequenceClassification", bert.merging(labels) { $1 }),
+    ("BertForMaskedLM", bert), ("DistilBertForMaskedLM", distilBERT),
+    ("RobertaForMaskedLM", roberta), ("XLMRobertaForMaskedLM", roberta),
     ("DistilBertModel", distilBERT),
     ("DistilBertForSequenceClassification", distilBERT.merging(labels) { $1 }),
     ("RobertaModel", roberta),
