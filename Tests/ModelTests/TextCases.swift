@@ -6,39 +6,53 @@ let textCases: [String] = [
 ].flatMap { family in (1...3).map { "\(family)-\($0)" } }
 
 extension Sample {
-  private static let vocabulary: [String: JSONValue] = [
+  private typealias Settings = [String: JSONValue]
+
+  private static func joined(_ first: Settings, _ second: Settings) -> Settings {
+    var settings = first
+    for (key, value) in second { settings[key] = value }
+    return settings
+  }
+
+  private static let vocabulary: Settings = [
     "vocab_size": .integer(10), "max_position_embeddings": .integer(8),
   ]
-  private static let labels: [String: JSONValue] = ["num_labels": .integer(3)]
-  private static let clip: [String: JSONValue] = transformer.merging(vocabulary) { $1 }.merging([
+  private static let labels: Settings = ["num_labels": .integer(3)]
+  private static let clipOnly: Settings = [
     "eos_token_id": .integer(9), "hidden_act": .string("quick_gelu"),
-  ]) { $1 }
-  private static let bert: [String: JSONValue] = transformer.merging(vocabulary) { $1 }.merging([
+  ]
+  private static let clip: Settings = joined(joined(transformer, vocabulary), clipOnly)
+  private static let projection: Settings = ["projection_dim": .integer(6)]
+  private static let bertOnly: Settings = [
     "type_vocab_size": .integer(2), "is_decoder": .bool(false),
     "add_cross_attention": .bool(false),
-  ]) { $1 }
-  private static let roberta: [String: JSONValue] = bert.merging(["pad_token_id": .integer(1)]) {
-    $1
-  }
-  private static let distilBERT: [String: JSONValue] = vocabulary.merging([
+  ]
+  private static let bert: Settings = joined(joined(transformer, vocabulary), bertOnly)
+  private static let roberta: Settings = joined(bert, ["pad_token_id": .integer(1)])
+  private static let distilBERTOnly: Settings = [
     "dim": .integer(8), "n_heads": .integer(2), "hidden_dim": .integer(16),
     "n_layers": .integer(1), "activation": .string("gelu"),
-  ]) { $1 }
+  ]
+  private static let distilBERT: Settings = joined(vocabulary, distilBERTOnly)
+
+  private static func text(_ name: String, _ settings: Settings) -> Sample {
+    Sample(name: name, settings: settings, input: "input_ids", shape: [1, 4])
+  }
 
   /// Settings of text models.
   static let textSamples: [Sample] = [
-    ("CLIPTextModel", clip),
-    ("CLIPTextModelWithProjection", clip.merging(["projection_dim": .integer(6)]) { $1 }),
-    ("BertForSequenceClassification", bert.merging(labels) { $1 }),
-    ("BertForMaskedLM", bert), ("DistilBertForMaskedLM", distilBERT),
-    ("RobertaForMaskedLM", roberta), ("XLMRobertaForMaskedLM", roberta),
-    ("DistilBertModel", distilBERT),
-    ("DistilBertForSequenceClassification", distilBERT.merging(labels) { $1 }),
-    ("RobertaModel", roberta),
-    ("RobertaForSequenceClassification", roberta.merging(labels) { $1 }),
-    ("XLMRobertaModel", roberta),
-    ("XLMRobertaForSequenceClassification", roberta.merging(labels) { $1 }),
-  ].map { name, settings in
-    Sample(name: name, settings: settings, input: "input_ids", shape: [1, 4])
-  }
+    text("CLIPTextModel", clip),
+    text("CLIPTextModelWithProjection", joined(clip, projection)),
+    text("BertForMaskedLM", bert),
+    text("BertForSequenceClassification", joined(bert, labels)),
+    text("DistilBertModel", distilBERT),
+    text("DistilBertForMaskedLM", distilBERT),
+    text("DistilBertForSequenceClassification", joined(distilBERT, labels)),
+    text("RobertaModel", roberta),
+    text("RobertaForMaskedLM", roberta),
+    text("RobertaForSequenceClassification", joined(roberta, labels)),
+    text("XLMRobertaModel", roberta),
+    text("XLMRobertaForMaskedLM", roberta),
+    text("XLMRobertaForSequenceClassification", joined(roberta, labels)),
+  ]
 }

@@ -88,21 +88,23 @@ import Testing
     try MoodScale(labels: labels, file: "config.json")
   }
 
-  @Test(
-    arguments: [
-      (["negative", "neutral", "positive"], [-1, 0, 1]),
-      (["POSITIVE", "NEGATIVE"], [1, -1]), (["NEG", "NEU", "POS"], [-1, 0, 1]),
-      (["LABEL_0", "LABEL_1"], [-1, 1]), (["LABEL_0", "LABEL_1", "LABEL_2"], [-1, 0, 1]),
-      (["5 stars", "1 star", "3 stars", "2 stars", "4 stars"], [1, -1, 0, -0.5, 0.5]),
-      (
-        ["Very Negative", "Negative", "Neutral", "Positive", "Very Positive"],
-        [-1, -0.5, 0, 0.5, 1]
-      ),
-      (["very_positive", "positive", "negative"], [1, 0.5, -0.5]),
-      (["joy", "optimism", "anger", "sadness", "surprise"], [1, 1, -1, -1, 0]),
-    ] as [([String], [Double])])
-  func valences(labels: [String], expected: [Double]) throws {
-    #expect(try scale(labels).valences == expected)
+  /// Labels, and where each lies.
+  static let scales: [(labels: [String], valences: [Double])] = [
+    (["negative", "neutral", "positive"], [-1, 0, 1]),
+    (["POSITIVE", "NEGATIVE"], [1, -1]),
+    (["NEG", "NEU", "POS"], [-1, 0, 1]),
+    (["LABEL_0", "LABEL_1"], [-1, 1]),
+    (["LABEL_0", "LABEL_1", "LABEL_2"], [-1, 0, 1]),
+    (["5 stars", "1 star", "3 stars", "2 stars", "4 stars"], [1, -1, 0, -0.5, 0.5]),
+    (
+      ["Very Negative", "Negative", "Neutral", "Positive", "Very Positive"], [-1, -0.5, 0, 0.5, 1]
+    ),
+    (["very_positive", "positive", "negative"], [1, 0.5, -0.5]),
+    (["joy", "optimism", "anger", "sadness", "surprise"], [1, 1, -1, -1, 0]),
+  ]
+
+  @Test(arguments: scales.indices) func valences(index: Int) throws {
+    #expect(try scale(Self.scales[index].labels).valences == Self.scales[index].valences)
   }
 
   @Test func numbersGetNames() throws {
@@ -111,12 +113,13 @@ import Testing
     #expect(try scale(["1 star", "2 stars"]).labels == ["1 star", "2 stars"])
   }
 
-  @Test(
-    arguments: [
-      [], ["LABEL_0"], ["toxic", "obscene"], ["positive"], ["positive", "neutral"], ["1 star"],
-      ["1 star", "3 stars"], ["1 star", "1 star"], ["0 stars", "1 star"],
-      ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"], ["9223372036854775808 stars", "1 star"],
-    ] as [[String]])
+  static let others: [[String]] = [
+    [], ["LABEL_0"], ["toxic", "obscene"], ["positive"], ["positive", "neutral"], ["1 star"],
+    ["1 star", "3 stars"], ["1 star", "1 star"], ["0 stars", "1 star"],
+    ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"], ["9223372036854775808 stars", "1 star"],
+  ]
+
+  @Test(arguments: others)
   func labelsWithoutMoodAreRefused(labels: [String]) {
     #expect(throws: FormatError.self) { try scale(labels) }
   }
