@@ -92,7 +92,7 @@ let package = Package(
     tests(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
-    tests("PipelineTests", needs: ["Pipelines", "Formats"], exclude: ["Goldens"]),
+    tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
     tests("BenchmarkTests", needs: ["Benchmarks", "Graph"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),

@@ -43,6 +43,19 @@ public final class Pipit {
   public func generate(
     _ request: GenerationRequest, progress: (GenerationProgress) -> Void = { _ in }
   ) throws -> [GeneratedPicture] {
+    if StableDiffusion.fits(folder) {
+      let inner = try stableDiffusion(request)
+      return try StableDiffusion(folder, machine: machine)
+        .draw(inner) { progress(GenerationProgress($0)) }
+        .map { GeneratedPicture(picture: $0) }
+    }
+    guard request.width == nil, request.height == nil, request.sampler == nil,
+      request.startPicture == nil
+    else {
+      throw GenerationError(
+        "size, sampler and start picture", expected: "none of them with this model",
+        found: "one that only Stable Diffusion folders take")
+    }
     var inner = TextToImageRequest()
     inner.prompt = request.prompt
     inner.negativePrompt = request.negativePrompt
@@ -61,19 +74,71 @@ public final class Pipit {
     return pictures.map { GeneratedPicture(picture: $0) }
   }
 
+  private func stableDiffusion(_ request: GenerationRequest) throws -> StableDiffusionRequest {
+    var inner = StableDiffusionRequest()
+    inner.prompt = request.mood?.prompt(request.prompt) ?? request.prompt
+    inner.negativePrompt = request.negativePrompt
+    inner.seed = request.seed
+    inner.count = request.count
+    inner.steps = try request.steps ?? defaultSteps()
+    inner.guidance = try request.guidance ?? defaultGuidance()
+    let side = try StableDiffusion(folder, machine: machine).defaults().side
+    inner.image = request.startPicture?.picture
+    inner.width = request.width ?? inner.image?.width ?? side
+    inner.height = request.height ?? inner.image?.height ?? side
+    for side in [inner.width, inner.height] where side % 8 != 0 || !(64...4096).contains(side) {
+      throw GenerationError(
+        "size", expected: "multiples of 8 from 64 to 4096", found: "\(inner.width)x\(inner.height)")
+    }
+    if let image = inner.image, image.width != inner.width || image.height != inner.height {
+      throw GenerationError(
+        "start picture", expected: "the size \(inner.width)x\(inner.height)",
+        found: "\(image.width)x\(image.height)")
+    }
+    inner.sampler = try request.sampler.map {
+      try Pipit.named($0, "sampler", GenerationRequest.samplers)
+    }
+    inner.noise = try Pipit.named(
+      request.noiseGenerator, "noise generator", GenerationRequest.noiseGenerators)
+    inner.decoder = try Pipit.named(request.decoder, "decoder", GenerationRequest.decoders)
+    inner.strength = request.strength
+    return inner
+  }
+
+  private static func named<Value: RawRepresentable>(
+    _ name: String, _ part: String, _ known: [String]
+  ) throws -> Value where Value.RawValue == String {
+    guard let value = Value(rawValue: name) else {
+      throw GenerationError(
+        part, expected: "one of \(known.joined(separator: ", "))", found: "'\(name)'")
+    }
+    return value
+  }
+
+  /// Whether the model tells moods: if not, the default bundle does.
+  public var tellsMoods: Bool { folder.has("text_sentiment") && folder.has("image_sentiment") }
+
   /// The number of steps that the model was tuned for.
   public func defaultSteps() throws -> Int {
-    try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
+    if StableDiffusion.fits(folder) {
+      return try StableDiffusion(folder, machine: machine).defaults().steps
+    }
+    return try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
   }
 
   /// The guidance that the model was tuned for.
   public func defaultGuidance() throws -> Float {
-    Float(try folder.configuration.number("default_guidance", fallback: 2.5))
+    if StableDiffusion.fits(folder) {
+      return try StableDiffusion(folder, machine: machine).defaults().guidance
+    }
+    return Float(try folder.configuration.number("default_guidance", fallback: 2.5))
   }
 
   /// Whether a prompt has more tokens than the model reads; the rest is left out.
   public func isCut(_ prompt: String) throws -> Bool {
-    try loadedEncoder().ids(prompt, limit: TextToImage.captionTokens + 1).count
+    // The encoder of a pipeline of diffusers is loaded once, when it draws.
+    if StableDiffusion.fits(folder) { return false }
+    return try loadedEncoder().ids(prompt, limit: TextToImage.captionTokens + 1).count
       > TextToImage.captionTokens
   }
 

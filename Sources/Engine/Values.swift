@@ -17,8 +17,34 @@ public struct GenerationRequest: Sendable {
   public var guidance: Float?
   /// A mood that pulls the picture, if any.
   public var mood: PictureMood?
+  /// For models that draw any size: pixels, multiples of 8; the model's own size if left out.
+  public var width: Int?
+  public var height: Int?
+  /// One of `GenerationRequest.samplers`; the model's own if left out.
+  public var sampler: String?
+  /// One of `GenerationRequest.noiseGenerators`: whose noise a seed gives.
+  public var noiseGenerator = "torch"
+  /// One of `GenerationRequest.decoders`.
+  public var decoder = "auto"
+  /// A picture to start from, and how much of it may change, above 0 to 1.
+  public var startPicture: GeneratedPicture?
+  public var strength = 0.8
+
+  public static let samplers = SamplerName.allCases.map(\.rawValue)
+  public static let noiseGenerators = NoiseGenerator.allCases.map(\.rawValue)
+  public static let decoders = StableDiffusionRequest.Decoder.allCases.map(\.rawValue)
 
   public init(prompt: String) { self.prompt = prompt }
+}
+
+/// A request that a model cannot fulfil.
+public struct GenerationError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What, what was expected and what was found, in one line.
+  public let description: String
+
+  init(_ part: String, expected: String, found: String) {
+    description = "\(part): expected \(expected), found \(found)"
+  }
 }
 
 /// A mood to give a picture.
@@ -62,6 +88,9 @@ public struct GeneratedPicture: Hashable, Sendable {
   public var pixels: [UInt8] { picture.pixels }
 
   init(picture: Picture) { self.picture = picture }
+
+  /// The picture of a PNG file.
+  public init(pngAt path: String) throws { picture = try PNG.read(path: path) }
 
   /// Several pictures of one size side by side, `columns` in a row, on white with a margin between them.
   public init(grid pictures: [GeneratedPicture], columns: Int, margin: Int = 4) {

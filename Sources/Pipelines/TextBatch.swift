@@ -1,3 +1,4 @@
+import Glibc
 import PipitFormats
 import PipitRuntime
 import PipitTensors
@@ -59,11 +60,13 @@ extension ModelFolder {
   /// The tokenizer whose files lie in the folder or, as in pipelines of diffusers, in `tokenizer` beside it.
   func tokenizer() throws -> Tokenizer {
     let files = Set(Tokenizer.fileNames).subtracting(["tokenizer_config.json"])
-    let isBeside = !files.contains(where: has) && has("../tokenizer")
-    let place = isBeside ? path + "/../tokenizer" : path
+    // By name, not by "..": folders of pipelines may be links.
+    let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let isBeside = !files.contains(where: has) && access(parent + "tokenizer", F_OK) == 0
+    let place = isBeside ? parent + "tokenizer" : path
     // The mappings live until the tokenizer has read them.
     var mapped: [String: MappedFile] = [:]
-    for name in Tokenizer.fileNames where has(isBeside ? "../tokenizer/" + name : name) {
+    for name in Tokenizer.fileNames where access(place + "/" + name, F_OK) == 0 {
       mapped[name] = try MappedFile(path: place + "/" + name)
     }
     return try withExtendedLifetime(mapped) {

@@ -12,6 +12,8 @@ struct GenerateCommand: ParsableCommand {
         pipit generate "a cake" --count 6 --seed 1 -o cakes.png        (one picture with a grid)
         pipit generate "a cake" --count 6 -o cake-%d.png               (cake-1.png ... cake-6.png)
         pipit generate "a house" --mood negative -o gloomy.png
+        pipit generate "a house by the sea" --model sd-turbo/ --size 512x384 -o house.png
+        pipit generate "a house in winter" --model sd15/ --image house.png --strength 0.6 -o winter.png
 
       The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them. The same
       seed gives the same bytes on every run and number of threads.
@@ -42,8 +44,24 @@ struct GenerateCommand: ParsableCommand {
     help: "A mood to give the picture: positive, neutral, negative, or auto (the sentence's).")
   var mood = "neutral"
 
-  @Option(help: "Width and height, e.g. 128x128; only the model's own size can be drawn so far.")
+  @Option(help: "Width and height, e.g. 512x384, multiples of 8 (default: the model's own).")
   var size: String?
+
+  @Option(
+    help: "\(GenerationRequest.samplers.joined(separator: ", ")) (default: the model's own).")
+  var sampler: String?
+
+  @Option(help: "Whose noise a seed gives: \(GenerationRequest.noiseGenerators.joined(separator: ", ")).")
+  var rng = "torch"
+
+  @Option(help: "Which decoder draws: \(GenerationRequest.decoders.joined(separator: ", ")).")
+  var decoder = "auto"
+
+  @Option(help: "A PNG to start from, of the picture's size.")
+  var image: String?
+
+  @Option(help: "How much of --image may change, above 0 to 1.")
+  var strength = 0.8
 
   @OptionGroup var machine: MachineOptions
 
@@ -66,7 +84,17 @@ struct GenerateCommand: ParsableCommand {
     request.count = count
     request.steps = try steps ?? pipit.defaultSteps()
     request.guidance = try guidance ?? pipit.defaultGuidance()
-    let textMood = try pipit.sentiment(of: prompt)
+    if let size { (request.width, request.height) = try Self.extents(size) }
+    request.sampler = sampler
+    request.noiseGenerator = rng
+    request.decoder = decoder
+    request.strength = strength
+    if let image { request.startPicture = try GeneratedPicture(pngAt: image) }
+    // Models that tell no moods leave that to the default bundle.
+    let judge =
+      pipit.tellsMoods ? pipit : try Pipit(model: "Default", threads: try machine.threadCount())
+    judge.releasesTextEncoder = true
+    let textMood = try judge.sentiment(of: prompt)
     if !quiet, try pipit.isCut(prompt) {
       Console.writeError(
         "pipit: note: the prompt is long; the picture follows its first words only\n")
@@ -79,7 +107,7 @@ struct GenerateCommand: ParsableCommand {
       line.show($0.stage, done: $0.done, total: $0.total)
     }
     line.clear()
-    let moods = try pictures.map { try pipit.sentiment(of: $0) }
+    let moods = try pictures.map { try judge.sentiment(of: $0) }
     let files = try write(pictures, request)
     let report = Report(
       files: files, pictures: pictures, request: request, textMood: textMood, moods: moods,
@@ -114,10 +142,21 @@ struct GenerateCommand: ParsableCommand {
       throw Failure(
         code: EX_USAGE, "--mood: expected positive, neutral, negative or auto, found '\(mood)'")
     }
-    if let size, size != "128x128" {
-      throw Failure(code: EX_USAGE, "--size: this model draws 128x128 only, found '\(size)'")
+    if let size { _ = try Self.extents(size) }
+    guard strength > 0, strength <= 1 else {
+      throw Failure(code: EX_USAGE, "--strength: expected above 0 to 1, found \(strength)")
     }
     try checkOutput()
+  }
+
+  private static func extents(_ size: String) throws -> (width: Int, height: Int) {
+    let parts = size.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    guard parts.count == 2, parts.allSatisfy({ (64...4096).contains($0) && $0 % 8 == 0 }) else {
+      throw Failure(
+        code: EX_USAGE,
+        "--size: expected WIDTHxHEIGHT, multiples of 8 from 64 to 4096, found '\(size)'")
+    }
+    return (parts[0], parts[1])
   }
 
   /// Finds out that a file cannot be written before a picture has been waited for.
