@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["sentences-first", "sentences-mean"])
+  @Test(arguments: ["sentences-first", "sentences-mean", "sentences-clip"])
   func embeddingsEqualTheReference(name: String) throws {
     let folder = try ModelFolder(path: Self.goldens + name)
     let golden = try folder.settings("golden.json")

@@ -56,6 +56,18 @@ def byte_pairs(folder, with_json):
     return transformers.RobertaTokenizerFast.from_pretrained(folder), count
 
 
+def clip_pairs(folder):
+    """CLIP's two files: letters, letters that end a word, a few merges, the two special pieces."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("a", "t</w>"), ("o", "o"), ("g", "oo"), ("goo", "d</w>")]
+    pieces = [*letters, *(c + "</w>" for c in letters), *(a + b for a, b in merges)]
+    vocabulary = {piece: index for index, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    lines = "".join(" ".join(pair) + "\n" for pair in merges)
+    (folder / "merges.txt").write_text("#version: 0.2\n" + lines, encoding="utf-8")
+    return transformers.CLIPTokenizerFast.from_pretrained(folder), len(vocabulary)
+
+
 def build(folder, kind, seed, **settings):
     """Saves a random model of a class and gives it back."""
     model_class = getattr(transformers, kind)
@@ -100,8 +112,8 @@ def sentences(name, limit, pool, make_tokenizer, kind, seed, prompt="", **settin
     model = build(folder, kind, seed, vocab_size=count, **settings)
     golden = {"texts": TEXTS, "embeddings": []}
     for text in TEXTS:
-        states = run(model, tokenizer, prompt + text, limit).last_hidden_state[0]
-        golden["embeddings"].append([round(float(x), 6) for x in pool(states)])
+        result = run(model, tokenizer, prompt + text, limit)
+        golden["embeddings"].append([round(float(x), 6) for x in pool(result)])
     write(folder / "golden.json", golden)
 
 
@@ -135,12 +147,16 @@ def main():
     write(folder / "sentence_bert_config.json", {"max_seq_length": 9, "do_lower_case": False})
     write(folder / "config_sentence_transformers.json",
           {"prompts": {"query": "it is: ", "other": "x"}, "default_prompt_name": "query"})
-    sentences("sentences-first", 9, lambda states: states[0], word_pieces, "BertModel", 64, prompt="it is: ",
+    sentences("sentences-first", 9, lambda r: r.last_hidden_state[0, 0], word_pieces, "BertModel", 64, prompt="it is: ",
               max_position_embeddings=16, **small)
     modules(HERE / "sentences-mean", "mean_tokens", True)
-    sentences("sentences-mean", 38, lambda states: torch.nn.functional.normalize(states.mean(0), dim=0),
+    sentences("sentences-mean", 38,
+              lambda r: torch.nn.functional.normalize(r.last_hidden_state[0].mean(0), dim=0),
               lambda f: byte_pairs(f, True), "XLMRobertaModel", 65, max_position_embeddings=40, type_vocab_size=1,
               **small)
+    sentences("sentences-clip", 20, lambda r: r.text_embeds[0], clip_pairs, "CLIPTextModelWithProjection", 66,
+              max_position_embeddings=20, projection_dim=10, hidden_act="quick_gelu",
+              bos_token_id=516, eos_token_id=517, pad_token_id=517, **small)
 
 
 if __name__ == "__main__":
