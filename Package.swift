@@ -30,13 +30,8 @@ func tests(
 
 /// Architectures with a README.md beside their code, which is no source.
 let documentedModels = [
-  "AutoencoderKL",
-  "AutoencoderTiny",
-  "BERT",
-  "CLIPText",
-  "DistilBERT",
-  "RoBERTa",
-  "UNet2DCondition",
+  "Autoencoder", "AutoencoderKL", "AutoencoderTiny", "BERT", "CLIPText", "DistilBERT",
+  "FlowMLP", "RoBERTa", "TextSentiment", "UNet2DCondition",
 ]
 
 let package = Package(
