@@ -137,6 +137,9 @@ package struct WinogradCall {
     panelCount = weights.panelCount
   }
 
+  /// Tiles that one register tile of the level's products holds.
+  package var tileRows: Int { kernel.tile_rows }
+
   /// Floats of scratch memory for `tiles` tiles at a time.
   package func scratchCount(tiles: Int) -> Int {
     withUnsafePointer(to: arguments) { kernel.winograd_scratch_count($0, tiles) }

@@ -33,8 +33,10 @@ package struct WinogradGrid {
 
   package init(_ call: WinogradCall, channels: Int, threadCount: Int) {
     // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
+    // Whole register tiles, as one of few rows takes as long.
     let longest = max(16, min(64, 80_000 / channels))
-    tiles = Split(call.tileCount, tiles: (call.tileCount + longest - 1) / longest)
+    tiles = Split(
+      call.tileCount, tiles: (call.tileCount + longest - 1) / longest, grain: call.tileRows)
     let isEven = tiles.tileCount >= 2 * threadCount
     panels = Split(
       call.panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)

@@ -188,7 +188,7 @@ extension Lowering {
     guard WinogradCall.applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
-    return geometry.inputChannels >= 16 && geometry.outputChannels >= 16 && tiles >= 8
+    return tiles >= 8 && geometry.inputChannels >= 16 && geometry.outputChannels >= 16
   }
 
   private func winograd(
