@@ -151,7 +151,9 @@ final class Scratch {
   private var memory: UnsafeMutableRawPointer?
 
   /// Asks for a block of at least `count` floats; before `allocate`.
-  func reserve(_ count: Int) { floatCount = max(floatCount, count) }
+  ///
+  /// A step that asks for none (the scalar level's) gets a block too: it hands a pointer on all the same.
+  func reserve(_ count: Int) { floatCount = max(floatCount, count, 1) }
 
   func allocate(threadCount: Int) {
     stride = (floatCount * MemoryLayout<Float>.stride + 4095) / 4096 * 4096

@@ -9,7 +9,7 @@ import Testing
 enum OperationCase: String, CaseIterable, Sendable {
   case linear, linearStacked, linearFused, linearResidualFirst
   case convolution, convolutionStrided, convolutionGrouped, convolutionDepthwise
-  case convolutionUpsampled, convolutionDilated, convolutionFused
+  case convolutionUpsampled, convolutionDilated, convolutionFused, convolutionWinograd
   case attention, attentionMasked, attentionCausal, attentionMerged
   case embedding, positionEmbedding, pickFirst, pickLargest, pickNone, timesteps, activations,
     binaries, broadcasts, rowsOfPictures, affine, modulate, gateAdd, geglu
@@ -32,6 +32,12 @@ enum OperationCase: String, CaseIterable, Sendable {
     case .convolution, .convolutionStrided, .convolutionGrouped, .convolutionDepthwise,
       .convolutionUpsampled, .convolutionDilated, .convolutionFused:
       return try convolution(g, image)
+    case .convolutionWinograd:
+      // Deep and large enough for the fast convolution.
+      let op = Conv2D(
+        weight: RandomWeights.make("w", [16, 16, 3, 3]), bias: RandomWeights.make("b", [16]),
+        padding: Conv2D.Padding(1))
+      return try g.add(.conv2D(op), [g.input("large", [1, 14, 17, 16])], "c")
     case .attention, .attentionMasked, .attentionCausal, .attentionMerged:
       return try attention(g, tokens)
     case .embedding:
