@@ -39,11 +39,25 @@ struct Golden {
     let weights = try folder.weights()
     let graph = try Architecture(named: name, folder.configuration).graph(
       weights: weights, inputs: inputs.mapValues(\.shape))
+    return try run(graph, kernels: kernels, threads: threads)
+  }
+
+  /// The outputs that a graph computes for the golden's inputs.
+  func run(_ graph: Graph, kernels: KernelTable, threads: Int) throws -> [String: [Float]] {
     try graph.verify()
     let program = Program(
       graph: Optimizer.optimize(graph), kernels: kernels, pool: ThreadPool(threadCount: threads),
       weights: PackedWeights(kernels: kernels))
-    for (name, entry) in inputs {
+    try fill(program)
+    try program.run()
+    var results: [String: [Float]] = [:]
+    for name in outputs.keys { results[name] = Array(try program.output(name)) }
+    return results
+  }
+
+  /// Gives a program the golden's inputs, but for some.
+  func fill(_ program: Program, except others: Set<String> = []) throws {
+    for (name, entry) in inputs where !others.contains(name) {
       let bytes = file.bytes(of: entry)
       if entry.elementType == .i64 {
         let target = try program.idInput(name)
@@ -54,10 +68,6 @@ struct Golden {
         _ = try program.input(name).update(fromContentsOf: Golden.floats(bytes))
       }
     }
-    try program.run()
-    var results: [String: [Float]] = [:]
-    for name in outputs.keys { results[name] = Array(try program.output(name)) }
-    return results
   }
 }
 
