@@ -13,6 +13,8 @@ package enum Architecture: Sendable {
   case autoencoderKL(AutoencoderKL)
   case unet2DCondition(UNet2DCondition)
   case resNet(ResNet)
+  case mobileNetV2(MobileNetV2)
+  case viT(ViT)
 
   /// Names that a configuration may give, for error messages.
   package static let names = [
@@ -26,6 +28,7 @@ package enum Architecture: Sendable {
     "DistilBertForMaskedLM",
     "DistilBertForSequenceClassification",
     "DistilBertModel",
+    "MobileNetV2ForImageClassification",
     "PipitAutoencoder",
     "PipitFlowMLP",
     "ResNetForImageClassification",
@@ -34,10 +37,11 @@ package enum Architecture: Sendable {
     "RobertaModel",
     "TextSentimentHead",
     "UNet2DConditionModel",
+    "ViTForImageClassification",
     "XLMRobertaForMaskedLM",
     "XLMRobertaForSequenceClassification",
     "XLMRobertaModel",
-  ]
+  ] + TimmModel.names
 
   /// The architecture of a name in `architectures` or `_class_name`, with its settings.
   package init(named name: String, _ configuration: Configuration) throws {
@@ -66,7 +70,14 @@ package enum Architecture: Sendable {
     case "UNet2DConditionModel":
       self = .unet2DCondition(UNet2DCondition(try UNet2DConditionConfiguration(configuration)))
     case "ResNetForImageClassification": self = .resNet(try ResNet(configuration))
+    case "MobileNetV2ForImageClassification":
+      self = .mobileNetV2(try MobileNetV2(configuration))
+    case "ViTForImageClassification": self = .viT(try ViT(configuration))
     default:
+      if let (own, settings) = try TimmModel.translate(name, configuration) {
+        self = try Architecture(named: own, settings)
+        return
+      }
       throw configuration.error(
         "architectures", "one of \(Architecture.names.joined(separator: ", "))", "'\(name)'")
     }
@@ -128,7 +139,8 @@ package enum Architecture: Sendable {
         timesteps: inputs["timestep"] ?? [1])
       extents.hasGuidance = inputs["timestep_cond"] != nil
       return try model.graph(weights: weights, extents)
-    case .resNet(let model):
+    case .resNet, .mobileNetV2, .viT:
+      guard let model = imageClassifier else { preconditionFailure("no classifier of pictures") }
       let pixels = try shape("pixel_values", rank: 4)
       return try model.graph(
         weights: weights, batch: pixels[0], height: pixels[2], width: pixels[3])

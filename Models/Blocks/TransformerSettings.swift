@@ -28,12 +28,13 @@ extension Configuration {
     let name = try string(key, fallback: fallback)
     switch name {
     case "relu": return .relu
+    case "relu6": return .relu6
     case "gelu": return .gelu
     case "gelu_new", "gelu_pytorch_tanh", "gelu-approximate": return .geluTanh
     case "quick_gelu": return .geluQuick
     case "silu", "swish": return .silu
     case "tanh": return .tanh
-    default: throw error(key, "relu, gelu, gelu_new, quick_gelu, silu or tanh", "'\(name)'")
+    default: throw error(key, "relu, relu6, gelu, gelu_new, quick_gelu, silu or tanh", "'\(name)'")
     }
   }
 }

@@ -62,12 +62,13 @@ package struct ModelFolder: Sendable {
 
   package func weights() throws -> WeightFolder { try WeightFolder(path: path) }
 
-  /// The architecture that the configuration names: `architectures[0]` (transformers) or `_class_name`
-  /// (diffusers).
+  /// The architecture that the configuration names: `architectures[0]` (transformers), `_class_name`
+  /// (diffusers) or `architecture` (timm).
   package var architecture: String? {
     if let names = try? configuration.strings("architectures"), let name = names.first {
       return name
     }
-    return try? configuration.string("_class_name")
+    if let name = try? configuration.string("_class_name") { return name }
+    return try? configuration.string("architecture")
   }
 }

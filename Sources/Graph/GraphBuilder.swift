@@ -73,14 +73,15 @@ package final class GraphBuilder {
   /// A square convolution with `weight` `[channels, in / groups, kernel, kernel]` and, unless `bias` is false, `bias`.
   package func conv2D(
     _ x: Value, at scope: Scope, to channels: Int, kernel: Int, stride: Int = 1,
-    padding: Conv2D.Padding? = nil, groups: Int = 1, bias: Bool = true
+    padding: Conv2D.Padding? = nil, dilation: Int = 1, groups: Int = 1, bias: Bool = true
   ) throws -> Value {
     let shape: Shape = [channels, x.shape.columns / groups, kernel, kernel]
     let weight = try weight(scope / "weight", shape)
     let bias = bias ? try self.weight(scope / "bias", [channels]) : nil
     let op = Conv2D(
       weight: weight, bias: bias, stride: stride,
-      padding: padding ?? Conv2D.Padding(kernel / 2), groups: groups)
+      padding: padding ?? Conv2D.Padding(kernel / 2 * dilation), dilation: dilation,
+      groups: groups)
     return try add(.conv2D(op), [x], scope.path)
   }
 

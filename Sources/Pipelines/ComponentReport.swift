@@ -80,6 +80,10 @@ package struct ComponentReport: Sendable {
       ]
     case .resNet(let net):
       return [["pixel_values": [1, net.channels, 64, 64]]]
+    case .mobileNetV2(let net):
+      return [["pixel_values": [1, net.channels, 224, 224]]]
+    case .viT(let net):
+      return [["pixel_values": [1, net.channels, net.imageSize[0], net.imageSize[1]]]]
     }
   }
 

@@ -22,8 +22,8 @@ struct PipitCommand: ParsableCommand {
       """,
     version: pipitVersion,
     subcommands: [
-      GenerateCommand.self, SentimentCommand.self, EncodeCommand.self, RunCommand.self,
-      InfoCommand.self, BenchCommand.self,
+      GenerateCommand.self, SentimentCommand.self, ClassifyCommand.self, EncodeCommand.self,
+      RunCommand.self, InfoCommand.self, BenchCommand.self,
     ])
 
   /// Parses, runs, and turns every error into one line and an exit code of sysexits.

@@ -1,15 +1,27 @@
+import PipitModels
 import PipitTensors
 
 extension SmallModelTests {
   /// Folders made by Goldens/make_image_goldens.py.
-  static let imageCases: [String] =
-    ["taesd-1", "taesd-2", "taesd-3", "kl-1", "kl-2", "kl-3"].flatMap {
-      [$0 + "-decoder", $0 + "-encoder"]
-    } + ["taesd-4-decoder", "unet-1", "unet-2", "unet-3", "unet-4", "unet-5"]
+  static let imageCases: [String] = autoencoderCases + unetCases + classifierCases
+
+  private static let autoencoderCases: [String] = [
+    "taesd-1-decoder", "taesd-1-encoder", "taesd-2-decoder", "taesd-2-encoder",
+    "taesd-3-decoder", "taesd-3-encoder", "taesd-4-decoder",
+    "kl-1-decoder", "kl-1-encoder", "kl-2-decoder", "kl-2-encoder", "kl-3-decoder", "kl-3-encoder",
+  ]
+
+  private static let unetCases: [String] = ["unet-1", "unet-2", "unet-3", "unet-4", "unet-5"]
+
+  private static let classifierCases: [String] = [
+    "resnet-4", "resnet-5", "resnet-6", "mobilenet-1", "mobilenet-2", "mobilenet-3", "mobilenet-4",
+    "vit-1", "vit-2", "vit-3",
+  ]
 }
 
 extension Sample {
-  static let imageSamples: [Sample] = [tinyAutoencoder, latentAutoencoder, unet]
+  static let imageSamples: [Sample] =
+    [tinyAutoencoder, latentAutoencoder, unet, mobileNet, vit] + timmModels
 
   private static func integers(_ values: [Int]) -> JSONValue {
     .array(values.map { JSONValue.integer($0) })
@@ -59,4 +71,27 @@ extension Sample {
       "mid_block_scale_factor": .number(1), "center_input_sample": .bool(false),
       "class_embed_type": .null,
     ], input: "encoder_hidden_states", shape: [1, 5, 12], others: ["sample": [1, 4, 8, 8]])
+
+  private static let mobileNet = Sample(
+    name: "MobileNetV2ForImageClassification",
+    settings: [
+      "num_channels": .integer(3), "depth_multiplier": .number(0.25), "min_depth": .integer(4),
+      "depth_divisible_by": .integer(4), "expand_ratio": .number(6), "output_stride": .integer(16),
+      "first_layer_is_expansion": .bool(true), "finegrained_output": .bool(false),
+      "tf_padding": .bool(true), "hidden_act": .string("relu6"),
+      "layer_norm_eps": .number(1e-3), "num_labels": .integer(3),
+    ], input: "pixel_values", shape: [1, 3, 32, 32])
+
+  private static let vit = Sample(
+    name: "ViTForImageClassification",
+    settings: transformer.merging([
+      "num_channels": .integer(3), "image_size": .integer(16), "patch_size": .integer(8),
+      "qkv_bias": .bool(true), "num_labels": .integer(3),
+    ]) { first, _ in first }, input: "pixel_values", shape: [1, 3, 16, 16])
+
+  private static let timmModels: [Sample] = TimmModel.names.map { name in
+    Sample(
+      name: name, settings: ["num_classes": .integer(3), "label_names": strings(["a", "b", "c"])],
+      input: "pixel_values", shape: [1, 3, 32, 32])
+  }
 }
