@@ -10,12 +10,12 @@ let settings: [SwiftSetting] = [
 /// A library target `Pipit<name>` in `<folder>`; dependencies are named the same way.
 func module(
   _ name: String, in folder: String, needs: [String] = [], extra: [Target.Dependency] = [],
-  exclude: [String] = []
+  exclude: [String] = [], resources: [Resource]? = nil
 ) -> Target {
   .target(
     name: "Pipit" + name,
     dependencies: needs.map { .byName(name: "Pipit" + $0) } + extra,
-    path: folder, exclude: exclude, swiftSettings: settings)
+    path: folder, exclude: exclude, resources: resources, swiftSettings: settings)
 }
 
 /// A test target; it sees what it names and the shared test support.
@@ -65,7 +65,7 @@ let package = Package(
     module(
       "Benchmarks", in: "Benchmarks",
       needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
-      exclude: ["records", "README.md"]),
+      exclude: ["README.md"], resources: [.embedInCode("boards")]),
     .executableTarget(
       name: "pipit",
       dependencies: [
@@ -88,7 +88,7 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
-    tests("BenchmarkTests", needs: ["Benchmarks", "Graph"]),
+    tests("BenchmarkTests", needs: ["Benchmarks", "Graph", "Tensors"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),
   ],

@@ -25,6 +25,7 @@ struct BenchCommand: ParsableCommand {
         pipit bench FOLDER --per-layer --compare old.json
         pipit bench --kernel gemm_f32 --shape 4096x320x2880 --isa avx2
         pipit bench --kernel all
+        pipit bench --project pi5 --per-layer           (on paper, for a Raspberry Pi 5)
       """)
 
   @Argument(help: "A model's folder or name, or one component's folder.")
@@ -66,7 +67,18 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "The instruction-set level (default: the best, or $PIPIT_ISA).")
   var isa: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Compute on paper, without running, what a board would take: "
+        + "\(Board.known.map(\.name).joined(separator: ", ")) or a board's JSON file.",
+      valueName: "board"))
+  var project: String?
+
   mutating func run() throws {
+    if let project {
+      try self.project(project)
+      return
+    }
     guard (1...100_000).contains(repetitions), (0...100_000).contains(warmUps) else {
       throw Failure(code: EX_USAGE, "-r and --warm-ups: expected 1 (0) to 100000")
     }

@@ -1,0 +1,134 @@
+package import PipitGraph
+import PipitRuntime
+import PipitTensors
+
+/// How long a board would take on paper. Nothing is run: each layer takes as long as its arithmetic at the
+/// stated share of the peak or its bytes at the pace of memory, whichever is longer.
+///
+/// Left out: handing work to threads, layers whose weights arrive late from memory, and throttling.
+package struct Projection: Codable, Sendable {
+  package struct Row: Codable, Sendable {
+    package let name: String
+    package let op: String
+    package let shape: String
+    /// "direct", "winograd" or "elementwise".
+    package let algorithm: String
+    /// Nominal operations, in 10^6.
+    package let mega_operations: Double
+    /// Megabytes that pass through memory.
+    package let megabytes: Double
+    package let compute_us: Double
+    package let memory_us: Double
+    package var projected_us: Double { max(compute_us, memory_us) }
+    package var bound: String { compute_us >= memory_us ? "compute" : "memory" }
+  }
+
+  /// One graph, and how often it runs.
+  package struct Part: Codable, Sendable {
+    package let name: String
+    package let runs: Int
+    package let rows: [Row]
+    package let projected_ms: Double
+    /// Bytes of f32 weights.
+    package let weight_megabytes: Double
+  }
+
+  package let kind = "projection, nothing was run"
+  package let board: Board
+  package let model: String
+  package let parts: [Part]
+  /// All parts, each as often as it runs.
+  package let projected_ms: Double
+  /// Reading the files from the card, once, before anything runs.
+  package let card_ms: Double
+
+  private enum CodingKeys: String, CodingKey {
+    case kind, board, model, parts, projected_ms, card_ms
+  }
+
+  /// Projects optimized graphs, each run so often; `fileByteCount` is what the card must deliver.
+  package init(
+    board: Board, model: String, graphs: [(name: String, runs: Int, graph: Graph)],
+    fileByteCount: Int
+  ) {
+    self.board = board
+    self.model = model
+    parts = graphs.map { name, runs, graph in
+      let rows = graph.nodes.compactMap { Projection.row($0, graph, board) }
+      return Part(
+        name: name, runs: runs, rows: rows,
+        projected_ms: rows.reduce(0) { $0 + $1.projected_us } / 1e3,
+        weight_megabytes: Double(graph.cost.weightByteCount) / 1e6)
+    }
+    projected_ms = parts.reduce(0) { $0 + Double($1.runs) * $1.projected_ms }
+    card_ms = Double(fileByteCount) / (board.card_mb_s.value * 1e6) * 1e3
+  }
+
+  private static func row(_ node: Node, _ graph: Graph, _ board: Board) -> Row? {
+    guard !node.op.isView else { return nil }
+    let cost = graph.cost(of: node)
+    let work = ProjectedWork(node, graph, nominal: cost.operationCount)
+    // What fits the cache was written just before and is read again at once.
+    let fits = Double(cost.activationByteCount) <= board.cache_kb.value * 1024
+    let bytes = cost.weightByteCount + (fits ? 0 : cost.activationByteCount)
+    let inputs = node.inputs.first.map { "\(graph[$0].shape)" } ?? ""
+    return Row(
+      name: graph[node.output].name, op: node.op.name + node.op.fusions,
+      shape: "\(inputs)->\(graph[node.output].shape)", algorithm: work.algorithm,
+      mega_operations: Double(cost.operationCount) / 1e6, megabytes: Double(bytes) / 1e6,
+      compute_us: work.operations / board.sustainedOperations * 1e6,
+      memory_us: Double(bytes) / (board.memory_gb_s.value * 1e9) * 1e6)
+  }
+}
+
+/// The arithmetic of a node in units of the multiply-add peak: a vector instruction that is no
+/// multiply-add takes the place of one, which is 8 operations of f32.
+struct ProjectedWork {
+  let algorithm: String
+  let operations: Double
+
+  /// Instructions on a vector of four numbers are counted as 2 operations for each number.
+  private static let slot = 2.0
+  /// Instructions for each output of a simple layer: loads, a few operations, a store.
+  private static let simpleInstructions = 8.0
+
+  init(_ node: Node, _ graph: Graph, nominal: Int) {
+    switch node.op {
+    case .conv2D(let op):
+      let input = graph[node.inputs[0]].shape, output = graph[node.output].shape
+      if Lowering.usesWinograd(op, input: input, output: output) {
+        algorithm = "winograd"
+        operations = ProjectedWork.winograd(op, input: input, output: output)
+      } else {
+        algorithm = "direct"
+        operations = Double(nominal)
+      }
+    case .linear, .attention:
+      algorithm = "direct"
+      operations = Double(nominal)
+    default:
+      algorithm = "elementwise"
+      operations = Double(nominal) * ProjectedWork.simpleInstructions * ProjectedWork.slot
+    }
+  }
+
+  /// F(4x4, 3x3), or F(4x4, 2x2) four times for an enlarged image: products at the points of evaluation,
+  /// and the instructions of the three transforms, counted in the kernel's source.
+  private static func winograd(_ op: Conv2D, input: Shape, output: Shape) -> Double {
+    let isEnlarged = op.upsample == 2
+    let phases = isEnlarged ? 4 : 1
+    let rows = (output[1] / op.upsample + 3) / 4, columns = (output[2] / op.upsample + 3) / 4
+    let tiles = Double(output[0] * rows * columns)
+    let points = isEnlarged ? 25.0 : 36.0
+    let inputs = Double(op.weight.shape[1]) * Double(op.groups)
+    let pairs = inputs * Double(output[3]) / Double(op.groups)
+    let products = 2 * points * tiles * pairs
+    // Loads, one-dimensional transforms and stores.
+    let inputTransform = slot * tiles * inputs * (isEnlarged ? 140 : 216)
+    let outputTransform = slot * tiles * Double(output[3]) * (isEnlarged ? 160 : 200)
+    // Made anew for every block of at most 64 tiles.
+    let blocks = (tiles / 64).rounded(.up)
+    let filterTransform = slot * blocks * pairs * (isEnlarged ? 150 : 250)
+    return Double(phases) * (products + inputTransform + outputTransform + filterTransform)
+  }
+}

@@ -1,0 +1,52 @@
+import FoundationEssentials
+import Glibc
+import PipitBenchmarks
+import PipitFormats
+import PipitPipelines
+import PipitTensors
+
+extension BenchCommand {
+  /// `--project BOARD`: tells what a board would take, without running anything.
+  func project(_ name: String) throws {
+    guard kernel == nil, trace == nil, html == nil, compare == nil else {
+      throw Failure(
+        code: EX_USAGE, "--project runs nothing; it goes with --in, --per-layer and -o json only")
+    }
+    let board = try Board.find(name)
+    let folder = try ModelFolder(path: BundleLocation.find(model))
+    guard inputs.isEmpty || folder.layout == .component else {
+      throw Failure(code: EX_USAGE, "'\(model)' is a pipeline; --in needs one component's folder")
+    }
+    let runs = try ComponentReport.runs(folder, inputs: try projectedShapes())
+    let projection = Projection(
+      board: board, model: model, graphs: runs.map { ($0.name, $0.runs, $0.graph) },
+      fileByteCount: try ComponentReport.fileByteCount(folder))
+    switch output {
+    case .json, .jsonl: try Console.printJSON(projection)
+    default: Swift.print(projection.text(perLayer: perLayer))
+    }
+  }
+
+  /// The shapes of `--in NAME=1x128` or, as for a measurement, `--in NAME=FILE.npy`.
+  private func projectedShapes() throws -> [String: Shape] {
+    var shapes: [String: Shape] = [:]
+    for option in inputs {
+      let parts = option.split(separator: "=", maxSplits: 1)
+      let extents = parts.last.map { $0.split(separator: "x").map { Int($0) ?? 0 } } ?? []
+      if parts.count == 2, let shape = BenchCommand.shape(extents) {
+        shapes[String(parts[0])] = shape
+      } else {
+        shapes.merge(try npyArrays([option]).mapValues(\.shape)) { _, new in new }
+      }
+    }
+    return shapes
+  }
+
+  /// A shape of sensible size.
+  private static func shape(_ extents: [Int]) -> Shape? {
+    guard (1...6).contains(extents.count), extents.allSatisfy({ (1...1 << 20).contains($0) })
+    else { return nil }
+    let count = extents.reduce(1.0) { $0 * Double($1) }
+    return count <= 0x1p28 ? Shape(extents) : nil
+  }
+}

@@ -1,0 +1,104 @@
+import PipitBenchmarks
+import PipitGraph
+import PipitTensors
+import Testing
+
+@Suite struct BoardTests {
+  @Test func everyBoardIsReadAndSaysWhereItsNumbersComeFrom() throws {
+    #expect(Board.known.map(\.name) == ["zero2", "pi4", "pi5", "i8mm"])
+    for board in Board.known {
+      for (name, fact) in board.facts {
+        #expect(fact.value > 0, "\(board.name) \(name)")
+        #expect(fact.source.count >= 7, "\(board.name) \(name)")
+      }
+    }
+  }
+
+  @Test func derivedPeaksFollowFromTheClock() {
+    for board in Board.known {
+      let perCycle = board.f32_gflops_per_core.value / board.clock_ghz.value
+      #expect([8.0, 16.0].contains { abs($0 - perCycle) < 1e-9 }, "\(board.name)")
+    }
+  }
+
+  @Test func whatIsNoBoardIsRefused() {
+    #expect(throws: (any Error).self) { try Board.find("pi9") }
+    #expect(throws: (any Error).self) { try Board.find("/nowhere/board.json") }
+    #expect(throws: (any Error).self) { try Board(json: Array("{}".utf8), path: "x") }
+    #expect(throws: (any Error).self) { try Board(json: [0xFF, 0x00], path: "x") }
+  }
+}
+
+@Suite struct ProjectionTests {
+  /// A board of round numbers: 100 GFLOP/s sustained, 1 GB/s, 1 kB of cache.
+  private func board() throws -> Board {
+    func fact(_ value: Double) -> String { "{\"value\": \(value), \"source\": \"a test\"}" }
+    let values: [(String, Double)] = [
+      ("cores", 4), ("clock_ghz", 1), ("f32_gflops_per_core", 50), ("int8_gops_per_core", 50),
+      ("memory_mb", 512), ("memory_gb_s", 1), ("cache_kb", 1), ("card_mb_s", 10),
+      ("compute_efficiency", 0.5),
+    ]
+    let facts = values.map { "\"\($0.0)\": \(fact($0.1))" }.joined(separator: ", ")
+    let text = "{\"name\": \"t\", \"title\": \"t\", \"core\": \"t\", \(facts)}"
+    return try Board(json: Array(text.utf8), path: "test")
+  }
+
+  private func weight(_ shape: Shape) -> Weight {
+    Weight(name: "w", shape: shape, values: [Float](repeating: 0, count: shape.count))
+  }
+
+  private func linear(_ rows: Int, _ depth: Int, _ columns: Int) throws -> Projection {
+    try project { g in
+      let op = Linear(weights: [weight([columns, depth])], biases: [nil])
+      return try g.add(.linear(op), [g.input("x", [rows, depth])], "product")
+    }
+  }
+
+  private func project(_ build: (GraphBuilder) throws -> Value) throws -> Projection {
+    let builder = GraphBuilder(weights: NoWeights())
+    builder.output("y", try build(builder))
+    let graph = Optimizer.optimize(builder.graph)
+    return Projection(
+      board: try board(), model: "m", graphs: [("part", 3, graph)], fileByteCount: 20_000_000)
+  }
+
+  @Test func aLayerTakesTheLongerOfArithmeticAndMemory() throws {
+    let few = try linear(1, 1000, 1000)
+    let row = try #require(few.parts[0].rows.first)
+    #expect(row.bound == "memory")
+    // 4 MB of weights and 8 kB of activations, which do not fit the cache, at 1 GB/s.
+    #expect(abs(row.projected_us - 4008) < 1e-6)
+    #expect(abs(row.compute_us - 20) < 1e-9)
+
+    let many = try linear(1000, 1000, 1000)
+    let product = try #require(many.parts[0].rows.first)
+    #expect(product.bound == "compute")
+    #expect(abs(product.projected_us - 20_000) < 1e-6)
+    #expect(abs(many.projected_ms - 60) < 1e-9)
+    #expect(abs(many.card_ms - 2000) < 1e-9)
+  }
+
+  @Test func fastConvolutionNeedsAQuarterOfTheProducts() throws {
+    let projection = try project { g in
+      let op = Conv2D(weight: weight([256, 256, 3, 3]), bias: nil, padding: Conv2D.Padding(1))
+      return try g.add(.conv2D(op), [g.input("x", [1, 64, 64, 256])], "convolution")
+    }
+    let row = try #require(projection.parts[0].rows.first)
+    #expect(row.algorithm == "winograd")
+    let nominal = row.mega_operations / 100_000 * 1e6
+    #expect(row.compute_us > nominal / 4)
+    #expect(row.compute_us < nominal / 2.5)
+  }
+
+  @Test func theTextSaysThatNothingWasRun() throws {
+    let projection = try linear(4, 8, 8)
+    let text = projection.text(perLayer: true)
+    #expect(text.hasPrefix("PROJECTION"))
+    #expect(text.contains("part, 3 runs"))
+  }
+}
+
+private struct NoWeights: WeightSource {
+  var names: [String] { [] }
+  func weight(named name: String) throws -> Weight? { nil }
+}
