@@ -65,7 +65,7 @@ let package = Package(
     module(
       "Benchmarks", in: "Benchmarks",
       needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
-      exclude: ["README.md"], resources: [.embedInCode("boards")]),
+      exclude: ["README.md", "mca"], resources: [.embedInCode("boards")]),
     .executableTarget(
       name: "pipit",
       dependencies: [

@@ -1,0 +1,90 @@
+// One product at one shape on the best level, once or not at all: the difference in executed instructions is
+// the layer's. Usage: count gemm|direct|winograd|enlarged RUNS N N N..., extents as in counts.py.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckernels.h"
+
+static float *numbers(size_t count) {
+    float *memory = aligned_alloc(64, (count * sizeof(float) + 127) / 64 * 64);
+    if (!memory) {
+        exit(1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        memory[i] = (float)(i % 13) - 6;
+    }
+    return memory;
+}
+
+static const struct kernel_table *best_level(void) {
+    const struct kernel_table *best = NULL;
+    for (size_t level = 0; level < kernel_level_count(); level++) {
+        if (kernel_level_runs(level)) {
+            best = kernel_level(level);
+        }
+    }
+    return best;
+}
+
+static void gemm(const struct gemm_f32_kernels *kernels, size_t runs, const size_t *n) {
+    size_t rows = n[0], columns = n[1], depth = n[2];
+    size_t panels = (columns + kernels->tile_columns - 1) / kernels->tile_columns;
+    struct gemm_f32_args args = {
+        .a = numbers(rows * depth), .a_stride = depth,
+        .packed = numbers(panels * kernels->tile_columns * depth),
+        .y = numbers(rows * columns), .y_stride = columns,
+        .rows = rows, .columns = columns, .depth = depth,
+    };
+    for (size_t run = 0; run < runs; run++) {
+        kernels->gemm(&args, 0, rows, 0, panels);
+    }
+}
+
+static void convolution(const struct gemm_f32_kernels *kernels, const char *kind, size_t runs,
+                        const size_t *n) {
+    size_t side = n[0], in = n[1], out = n[2], scale = strcmp(kind, "enlarged") ? 1 : 2;
+    size_t panels = (out + kernels->tile_columns - 1) / kernels->tile_columns;
+    struct conv2d_f32_args args = {
+        .x = numbers(side * side * in), .packed = numbers(panels * kernels->tile_columns * 9 * in),
+        .zeros = calloc(in, sizeof(float)), .y = numbers(scale * scale * side * side * out),
+        .x_pixel_stride = in, .y_pixel_stride = out,
+        .batch = 1, .input_height = side, .input_width = side, .input_channels = in,
+        .output_height = scale * side, .output_width = scale * side, .output_channels = out,
+        .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
+        .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .upsample = scale,
+    };
+    if (!strcmp(kind, "direct")) {
+        for (size_t run = 0; run < runs; run++) {
+            kernels->conv2d(&args, 0, side * side, 0, panels);
+        }
+        return;
+    }
+    size_t tiles = winograd_tile_count(&args), block = 64;
+    float *scratch = numbers(kernels->winograd_scratch_count(&args, block));
+    for (size_t run = 0; run < runs; run++) {
+        for (size_t tile = 0; tile < tiles; tile += block) {
+            size_t end = tile + block < tiles ? tile + block : tiles;
+            kernels->winograd(&args, scratch, tile, end, 0, panels);
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    const struct kernel_table *level = best_level();
+    if (argc != 6 || !level) {
+        fprintf(stderr, "usage: count KIND RUNS N N N\n");
+        return 64;
+    }
+    size_t runs = strtoul(argv[2], NULL, 10), n[3];
+    for (size_t i = 0; i < 3; i++) {
+        n[i] = strtoul(argv[3 + i], NULL, 10);
+    }
+    if (!strcmp(argv[1], "gemm")) {
+        gemm(&level->gemm_f32, runs, n);
+    } else {
+        convolution(&level->gemm_f32, argv[1], runs, n);
+    }
+    puts(level->name);
+    return 0;
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Executed ARM64 instructions per multiply-add of whole layers, and whether they keep within bounds.
+
+    python3 Benchmarks/mca/counts.py [CPU]
+
+Runs the C kernels under emulation (CPU: cortex-a76 unless given), once and not at all, and divides the
+difference by the multiply-adds of the layer's definition. Gathering and transforms are included; weights
+are packed when a model is loaded, which is not. Exact: the same on every run and machine.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ARM64 = os.path.join(ROOT, ".ci", "arm64")
+#: Kind, extents (rows, columns, depth; or side, input and output channels), most instructions per product:
+#: a little above what was counted last, so that a kernel that grows is noticed.
+CASES = [
+    ("gemm", (512, 512, 512), 0.33),
+    ("gemm", (128, 768, 768), 0.34),
+    ("gemm", (77, 768, 3072), 0.34),
+    ("direct", (32, 128, 128), 0.34),
+    ("winograd", (64, 128, 128), 0.12),
+    ("winograd", (32, 256, 256), 0.11),
+    ("enlarged", (32, 128, 128), 0.09),
+]
+
+
+def products(kind, extents):
+    a, b, c = extents
+    if kind == "gemm":
+        return a * b * c
+    return 9 * a * a * b * c * (4 if kind == "enlarged" else 1)
+
+
+def executed(cpu, program, kind, runs, extents):
+    result = subprocess.run(
+        [ARM64, "count", cpu, program, kind, str(runs)] + [str(n) for n in extents],
+        cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(re.search(r"(\d+) instructions", result.stderr).group(1))
+
+
+def main():
+    cpu = sys.argv[1] if len(sys.argv) > 1 else "cortex-a76"
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "count")
+        sources = glob.glob(os.path.join(ROOT, "Sources/CKernels/**/*.c"), recursive=True)
+        subprocess.run(
+            [ARM64, "clang", "-w", "-O2", "-std=c17", "-I", "Sources/CKernels/include"] + sorted(sources)
+            + ["Benchmarks/mca/count.c", "-lm", "-lpthread", "-o", program], cwd=ROOT, check=True)
+        for kind, extents, bound in CASES:
+            count = executed(cpu, program, kind, 1, extents) - executed(cpu, program, kind, 0, extents)
+            share = count / products(kind, extents)
+            good &= share <= bound
+            print("%-9s %-15s %12d instructions, %.4f a multiply-add, bound %.2f%s" % (
+                kind, "x".join(map(str, extents)), count, share, bound,
+                "" if share <= bound else "  EXCEEDED"), flush=True)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
