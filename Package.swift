@@ -88,7 +88,7 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
-    tests("BenchmarkTests", needs: ["Benchmarks", "Graph", "Tensors"]),
+    tests("BenchmarkTests", needs: ["Benchmarks", "Runtime", "Kernels", "Graph", "Tensors"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),
   ],

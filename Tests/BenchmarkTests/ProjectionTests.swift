@@ -1,5 +1,7 @@
 import PipitBenchmarks
 import PipitGraph
+import PipitKernels
+import PipitRuntime
 import PipitTensors
 import Testing
 
@@ -88,6 +90,29 @@ import Testing
     let nominal = row.mega_operations / 100_000 * 1e6
     #expect(row.compute_us > nominal / 4)
     #expect(row.compute_us < nominal / 2.5)
+  }
+
+  /// Sides, channels in and out, upsampling, groups.
+  @Test(arguments: [
+    [16, 16, 16, 1, 1], [8, 16, 16, 1, 1], [16, 8, 16, 1, 1], [16, 16, 8, 1, 1], [16, 32, 32, 2, 1],
+    [8, 32, 32, 2, 1], [16, 64, 64, 1, 2], [16, 16, 32, 1, 2], [12, 16, 16, 1, 16],
+  ])
+  func theAlgorithmIsTheOneThatTheRuntimeChooses(_ n: [Int]) throws {
+    let builder = GraphBuilder(weights: NoWeights())
+    var op = Conv2D(
+      weight: weight([n[2], n[1] / n[4], 3, 3]), bias: nil, padding: Conv2D.Padding(1), groups: n[4])
+    op.upsample = n[3]
+    let x = builder.input("x", [1, n[0], n[0], n[1]])
+    builder.output("y", try builder.add(.conv2D(op), [x], "convolution"))
+    let kernels = KernelTable.scalar
+    let program = Program(
+      graph: builder.graph, kernels: kernels, pool: ThreadPool(threadCount: 1),
+      weights: PackedWeights(kernels: kernels))
+    let projection = Projection(
+      board: try board(), model: "m", graphs: [("part", 1, builder.graph)], fileByteCount: 0)
+    let row = try #require(projection.parts[0].rows.first)
+    let chosen = try #require(program.kernelName(ofNode: 0))
+    #expect((row.algorithm == "winograd") == (chosen == "winograd_f32"))
   }
 
   @Test func theTextSaysThatNothingWasRun() throws {

@@ -1,6 +1,6 @@
-package import PipitGraph
+import PipitGraph
 import PipitKernels
-package import PipitTensors
+import PipitTensors
 
 private final class LinearStep: Step {
   override var kernelName: String? { "gemm_f32" }
@@ -158,7 +158,7 @@ extension Lowering {
     return (0..<op.groups).map { group in
       let matrix = weights.convolution(
         op.weight, rows: group * groupColumns..<(group + 1) * groupColumns)
-      var geometry = Lowering.geometry(op, input, output)
+      var geometry = geometry(op, input, output)
       geometry.inputChannels = groupChannels
       geometry.outputChannels = groupColumns
       let offset = group * groupColumns
@@ -166,7 +166,7 @@ extension Lowering {
       let parameters = [zeros] + (bias.map { [$0] } ?? [])
       let x = source(node.inputs[0]) + group * groupChannels
       let y = target(node.output) + offset
-      if Lowering.isWorthWinograd(geometry) {
+      if isWorthWinograd(geometry) {
         let call = WinogradCall(
           kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
           epilogue: epilogue)
@@ -184,7 +184,7 @@ extension Lowering {
 
   /// Whether fewer multiplications pay for the transforms: not for shallow images, whose transforms
   /// weigh as much as the products, nor for few tiles, which share the transform of the filters.
-  private static func isWorthWinograd(_ geometry: ConvolutionGeometry) -> Bool {
+  private func isWorthWinograd(_ geometry: ConvolutionGeometry) -> Bool {
     guard WinogradCall.applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
@@ -200,16 +200,7 @@ extension Lowering {
       call: call, grid: grid, weights: weights, parameters: parameters, scratch: scratch)
   }
 
-  /// Whether a convolution is computed with Winograd's fewer multiplications.
-  package static func usesWinograd(_ op: Conv2D, input: Shape, output: Shape) -> Bool {
-    if op.groups == input[3], output[3] == input[3], op.upsample == 1 { return false }
-    var geometry = geometry(op, input, output)
-    geometry.inputChannels = op.weight.shape[1]
-    geometry.outputChannels = output[3] / op.groups
-    return isWorthWinograd(geometry)
-  }
-
-  private static func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
+  private func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
     var geometry = ConvolutionGeometry()
     geometry.batch = input[0]
     geometry.inputHeight = input[1]
@@ -241,7 +232,7 @@ extension Lowering {
     }
     let weights = Parameter(values)
     let call = DepthwiseCall(
-      kernels: kernels, geometry: Lowering.geometry(op, shape(node.inputs[0]), output),
+      kernels: kernels, geometry: geometry(op, shape(node.inputs[0]), output),
       x: source(node.inputs[0]), weights: weights.pointer, y: target(node.output),
       epilogue: epilogue(op.epilogue, node, bias: bias, stride: channels))
     let rows = Split(call.rowCount, tiles: tiles(operations: output.count * taps / 8))
