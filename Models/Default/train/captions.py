@@ -34,10 +34,21 @@ def with_article(name):
     return ("an " if name[:1].lower() in "aeiou" else "a ") + name
 
 
+def spoken(name):
+    """A CLDR name as people would say it: "man: red hair" is a man with red hair, "kiss: man, man" a
+    kiss of man and man."""
+    head, colon, tail = name.partition(":")
+    if not colon or head == "keycap":
+        return name
+    tail = tail.strip()
+    if head in ("man", "woman", "person"):
+        return f"{tail} {head}" if tail == "bald" else f"{head} with {tail}"
+    return f"{head} of {tail.replace(', ', ' and ')}"
+
+
 def english_forms(name):
     """A name as people would write it."""
-    name = name if name.startswith("keycap") else name.split(":")[-1].strip()
-    return [name, with_article(name)]
+    return [spoken(name), with_article(spoken(name))]
 
 
 def held_out_texts():

@@ -20,6 +20,7 @@ STATE_NOISE = 0.15  # of the states' own deviation: near-by wordings become near
 WHITENING = 0.5  # 0 leaves the coordinates' own deviations, 1 makes them all alike
 EMA = 0.98
 AVERAGE_EVERY = 4  # steps
+TUNED_SHARE = 0.6  # of the tuned weights in what is kept; the rest are those from before
 DECAY = 0.3  # the last part of the training, in which the rate falls to nothing
 CONFIG = {
     "_class_name": "PipitFlowMLP",
@@ -112,7 +113,7 @@ def standardize(model, states):
 class Samples:
     """Draws coordinates with the states of a fitting caption."""
 
-    def __init__(self, coordinates, groups, captions):
+    def __init__(self, coordinates, groups, captions, noise):
         self.coordinates = coordinates
         self.states, self.starts = captions["states"], captions["starts"]
         self.empty = len(captions["texts"]) - 1
@@ -131,7 +132,7 @@ class Samples:
         self.members = [
             ((kinds_of_group == k) & usable).nonzero().squeeze(1) for k in range(len(SHARES))
         ]
-        self.noise = STATE_NOISE * math.sqrt(3) * self.states[:10000].float().std().item()
+        self.noise = noise * math.sqrt(3) * self.states[:10000].float().std().item()
 
     def drawn(self, count):
         """Indices of pictures by share."""
@@ -167,20 +168,27 @@ class Trainer:
     def __init__(self, options, device):
         self.options, self.device = options, device
         latents, groups = make_latents(options, device)
-        self.model = PipitFlowMLP(dict(CONFIG)).initialize().to(device)
-        kept = fit_coordinates(self.model, latents.to(device))
+        captions = torch.load(options.work / "captions.pt")
+        if options.tune:
+            # The caption layers have been taught other wordings: the rest learns to draw from them.
+            self.model = load(PipitFlowMLP, options.work / "denoiser").to(device)
+            self.model.caption.requires_grad_(False)
+        else:
+            self.model = PipitFlowMLP(dict(CONFIG)).initialize().to(device)
+            kept = fit_coordinates(self.model, latents.to(device))
+            print(f"{kept:.4f} of the variance kept", flush=True)
         coordinates = self.model.coordinates(latents.to(device)).cpu()
-        self.samples = Samples(coordinates, groups, torch.load(options.work / "captions.pt"))
-        standardize(self.model, self.samples.states[:200000].to(device))
-        sizes = dict(zip(SHARES, map(len, self.samples.members)))
-        print(f"{sizes}, {kept:.4f} of the variance kept", flush=True)
+        self.samples = Samples(coordinates, groups, captions, options.state_noise)
+        if not options.tune:
+            standardize(self.model, self.samples.states[:200000].to(device))
+        print(dict(zip(SHARES, map(len, self.samples.members))), flush=True)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.rate, betas=(0.9, 0.99),
+            [p for p in self.model.parameters() if p.requires_grad], lr=options.rate, betas=(0.9, 0.99),
             weight_decay=0.01, fused=True,
         )
         self.step, self.spent = 0, 0.0
-        self.checkpoint = options.work / "denoiser.pt"
+        self.checkpoint = options.work / ("denoiser-tuned.pt" if options.tune else "denoiser.pt")
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, map_location=device)
             self.model.load_state_dict(state["model"])
@@ -196,6 +204,12 @@ class Trainer:
         folder = self.options.work / "denoiser"
         write_json(folder / "config.json", self.model.config, indent=2)
         weights = {name: value.contiguous() for name, value in self.average.state_dict().items()}
+        if self.options.tune:
+            # Between the two lies the better of both (Wortsman et al. 2022): the wordings of the one, the
+            # combinations with colours of the other.
+            before = torch.load(self.options.work / "denoiser.pt", map_location="cpu")["average"]
+            weights = {name: torch.lerp(before[name], value.cpu(), TUNED_SHARE)
+                       for name, value in weights.items()}
         save_file(weights, folder / "diffusion_pytorch_model.safetensors")
 
     def one_step(self, progress):
@@ -245,6 +259,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--state-noise", type=float, default=STATE_NOISE)
+    parser.add_argument("--tune", action="store_true", help="go on behind the stage 'wording'")
     options = parser.parse_args()
     device = prepare(options)
     Trainer(options, device).run()

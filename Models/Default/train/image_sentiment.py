@@ -18,7 +18,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from common import BUNDLE, Clock, add_arguments, prepare, read_json, save_state, write_json
 from pictures import Pictures, hue_turned, moved
-from text_sentiment import LABELS, concept_valences, load_head, scores
+from text_sentiment import LABELS, States, concept_valences, judged, load_head
 
 SIDE = 64
 BATCH = 96
@@ -85,6 +85,7 @@ class Captions:
     def __init__(self, work):
         found = torch.load(work / "captions.pt")
         self.starts, self.states = found["starts"], found["states"]
+        self.all_texts = found["texts"]
         self.ids = {}
         for group, kinds in found["groups"].items():
             ids = kinds.get("name", []) + kinds.get("written", []) + kinds.get("keyword", [])[:4]
@@ -103,11 +104,12 @@ class Captions:
         centre = torch.stack(list(places.values())).mean(0)
         return {group: F.normalize(place - centre, dim=0) for group, place in places.items()}
 
-    @torch.no_grad()
-    def mood(self, head, group):
-        """What the text head says, over all its texts."""
-        found = [head(t[None], torch.ones(1, len(t), dtype=torch.bool)) for t in self.texts(group)]
-        return scores(torch.cat(found)).mean().item()
+    def moods(self, groups, work):
+        """Group -> what the text head says, over all its texts."""
+        means, head = States(work), load_head()
+        means.add([self.all_texts[i] for group in groups for i in self.ids[group]])
+        return {group: judged(head, means, [self.all_texts[i] for i in self.ids[group]]).mean().item()
+                for group in groups}
 
 
 class Samples:
@@ -115,16 +117,17 @@ class Samples:
 
     def __init__(self, pictures, work):
         captions = Captions(work)
-        places, head, named = captions.places(), load_head(), concept_valences(work)
+        places, named = captions.places(), concept_valences(work)
         self.concept, self.pixels = pictures.concept, shrunk(pictures.pixels)
         groups = [group_of(i, c) for i, c in enumerate(self.concept.tolist())]
         known = torch.tensor([group in places for group in groups])
         nowhere = torch.zeros_like(next(iter(places.values())))
         self.place = torch.stack([places.get(group, nowhere) for group in groups])
+        clips = captions.moods({g for g in groups if g[0] != "concept" and g in places}, work)
         # The concepts' moods are written down (valence.tsv); those of the clip art are the text head's.
         valences = [
             named[group[1]] if group[0] == "concept"
-            else captions.mood(head, group) if group in places else 0.0
+            else clips.get(group, 0.0)
             for group in groups
         ]
         self.mood = probabilities(torch.tensor(valences))

@@ -10,21 +10,23 @@ import sys
 
 from common import HERE, add_arguments, prepare
 
-# Stage and minutes of training; None for a stage that ends by itself.
+# Stage, and what it is told besides the work folder: minutes of training, most of all.
 STAGES = [
-    ("data", None),
-    ("encoder", None),
-    ("captions", None),
-    ("vae", 30),
-    ("denoiser", 60),
-    ("export", None),
-    ("text_sentiment", None),
-    ("generated", None),
-    ("image_sentiment", 20),
-    ("evaluate", None),
-    ("evaluate_sentiment", None),
-    ("evaluate_image_sentiment", None),
-    ("card", None),
+    ("data", ""),
+    ("encoder", ""),
+    ("captions", ""),
+    ("vae", "--minutes 30"),
+    ("denoiser", "--minutes 50"),
+    ("wording", ""),
+    ("tuning", "denoiser --tune --minutes 20 --batch 512 --rate 4e-4 --state-noise 0.4"),
+    ("export", ""),
+    ("text_sentiment", ""),
+    ("generated", ""),
+    ("image_sentiment", "--minutes 20"),
+    ("evaluate", ""),
+    ("evaluate_sentiment", ""),
+    ("evaluate_image_sentiment", ""),
+    ("card", ""),
 ]
 
 
@@ -34,15 +36,16 @@ def main():
     parser.add_argument("--only", help="run this stage alone, stamp or not")
     options = parser.parse_args()
     prepare(options)
-    for stage, minutes in STAGES:
+    for stage, settings in STAGES:
         stamp = options.work / f"{stage}.done"
         if (options.only and stage != options.only) or (not options.only and stamp.exists()):
             continue
         print(f"== {stage}", flush=True)
-        command = [sys.executable, HERE / f"{stage}.py", "--work", options.work,
-                   "--device", options.device, "--seed", str(options.seed)]
-        if minutes:
-            command += ["--minutes", str(minutes)]
+        # A stage is the script of its name, unless its settings begin with another's.
+        words = settings.split()
+        script = words.pop(0) if words and not words[0].startswith("-") else stage
+        command = [sys.executable, HERE / f"{script}.py", "--work", options.work,
+                   "--device", options.device, "--seed", str(options.seed), *words]
         subprocess.run(command, check=True)
         stamp.touch()
 
