@@ -14,6 +14,18 @@ package struct Weight: Sendable {
     case int4(scales: StoredFloats, group: Int)
   }
 
+  /// What becomes of a layer's input before the product with the layer's weight.
+  package enum Activations: Sendable, Equatable {
+    /// It stays f32, and so is the product.
+    case float
+    /// Each row (a token, a pixel) becomes 8-bit integers when the layer runs:
+    /// stored = round(127 * value / largest magnitude of the row). The product is an integer one.
+    case dynamicPerToken
+    /// All of it becomes 8-bit integers by numbers from calibration:
+    /// stored = clamp(round(value / scale) + zeroPoint, -128...127). The product is an integer one.
+    case staticPerTensor(scale: Float, zeroPoint: Int8)
+  }
+
   /// Scales as they lie in the file, f32, f16 or bf16.
   package struct StoredFloats: Sendable {
     package let elementType: ElementType
@@ -32,6 +44,8 @@ package struct Weight: Sendable {
   /// The logical shape, whatever the storage.
   package let shape: Shape
   package let storage: Storage
+  /// How the layer's input is prepared for its product with this weight.
+  package let activations: Activations
 
   // SAFETY: lies in memory that `owner` keeps alive and that is never written after construction.
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
@@ -39,12 +53,13 @@ package struct Weight: Sendable {
 
   /// A weight over bytes that `owner` keeps alive; the byte count fits the shape and storage.
   package init(
-    name: String, shape: Shape, storage: Storage, bytes: UnsafeRawBufferPointer,
-    owner: any AnyObject & Sendable
+    name: String, shape: Shape, storage: Storage, activations: Activations = .float,
+    bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable
   ) {
     self.name = name
     self.shape = shape
     self.storage = storage
+    self.activations = activations
     self.bytes = bytes
     self.owner = owner
     precondition(bytes.count == storedByteCount, "\(name): bytes do not fit the shape")
@@ -84,7 +99,9 @@ extension Weight {
 
   /// The same numbers under another shape that has as many rows and columns.
   package func reshaped(to shape: Shape) -> Weight {
-    let result = Weight(name: name, shape: shape, storage: storage, bytes: bytes, owner: owner)
+    let result = Weight(
+      name: name, shape: shape, storage: storage, activations: activations, bytes: bytes,
+      owner: owner)
     precondition(result.rows == rows && result.columns == columns, "\(name): other rows")
     return result
   }
