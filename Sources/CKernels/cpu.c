@@ -28,6 +28,10 @@ struct cpu_features cpu_detect(void) {
     unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     features.avx512 =
         features.avx2_fma_f16c && (b & avx512) == avx512 && (saved & 0xE6) == 0xE6;
+    features.avx512vnni = features.avx512 && (c & bit_AVX512VNNI);
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+        features.avxvnni = features.avx2_fma_f16c && (a & 1u << 4);
+    }
     return features;
 }
 #else
@@ -113,8 +117,10 @@ __attribute__((constructor)) static void summarize(void) {
     char name[128];
     cpu_name_from_cpuinfo(text, name, sizeof name);
     struct cpu_features features = cpu_detect();
-    snprintf(summary, sizeof summary, "%s;%s%s%s", name, features.avx2_fma_f16c ? " avx2 fma f16c" : "",
-             features.avx512 ? " avx512" : "", features.neon ? " neon" : "");
+    snprintf(summary, sizeof summary, "%s;%s%s%s%s%s", name,
+             features.avx2_fma_f16c ? " avx2 fma f16c" : "", features.avxvnni ? " avxvnni" : "",
+             features.avx512 ? " avx512" : "", features.avx512vnni ? " avx512vnni" : "",
+             features.neon ? " neon" : "");
 }
 
 const char *kernel_cpu_summary(void) { return summary; }

@@ -31,6 +31,17 @@ extern const struct gemm_f32_kernels gemm_f32_scalar;
 extern const struct gemm_f32_kernels gemm_f32_avx2;
 extern const struct gemm_f32_kernels gemm_f32_avx512;
 extern const struct gemm_f32_kernels gemm_f32_neon;
+extern const struct gemm_i8_kernels gemm_i8_scalar;
+extern const struct gemm_i8_kernels gemm_i8_avx2;
+extern const struct gemm_i8_kernels gemm_i8_avxvnni;
+extern const struct gemm_i8_kernels gemm_i8_avx512vnni;
+void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_scale,
+                        int zero_point);
+void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns);
+size_t peak_i8_scalar(size_t rounds, int32_t *result);
+size_t peak_i8_avx2(size_t rounds, int32_t *result);
+size_t peak_i8_avxvnni(size_t rounds, int32_t *result);
+size_t peak_i8_avx512vnni(size_t rounds, int32_t *result);
 void depthwise_f32_scalar(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_avx2(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_avx512(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
@@ -45,13 +56,17 @@ void attention_f32_neon(const struct attention_f32_args *args, float *scratch, s
 // Each fills the fields of the kernels that its level has; the others keep what is there.
 void table_scalar(struct kernel_table *table);
 void table_avx2(struct kernel_table *table);
+void table_avxvnni(struct kernel_table *table);
 void table_avx512(struct kernel_table *table);
+void table_avx512vnni(struct kernel_table *table);
 void table_neon(struct kernel_table *table);
 
 /// What this processor can do, as far as any level asks.
 struct cpu_features {
     bool avx2_fma_f16c;
+    bool avxvnni;
     bool avx512;  // F, BW, DQ and VL, and the system saves the registers
+    bool avx512vnni;
     bool neon;
 };
 struct cpu_features cpu_detect(void);

@@ -18,8 +18,16 @@ static const char *avx2_missing(const struct cpu_features *features) {
     return features->avx2_fma_f16c ? NULL : "avx2, fma or f16c";
 }
 
+static const char *avxvnni_missing(const struct cpu_features *features) {
+    return features->avxvnni ? NULL : "avx-vnni";
+}
+
 static const char *avx512_missing(const struct cpu_features *features) {
     return features->avx512 ? NULL : "avx512 (f, bw, dq, vl)";
+}
+
+static const char *avx512vnni_missing(const struct cpu_features *features) {
+    return features->avx512vnni ? NULL : "avx512 vnni";
 }
 #endif
 
@@ -29,7 +37,9 @@ static const struct level ladder[] = {
     {"neon", table_neon, never_missing},
 #elif defined(__x86_64__)
     {"avx2", table_avx2, avx2_missing},
+    {"avxvnni", table_avxvnni, avxvnni_missing},
     {"avx512", table_avx512, avx512_missing},
+    {"avx512vnni", table_avx512vnni, avx512vnni_missing},
 #endif
 };
 

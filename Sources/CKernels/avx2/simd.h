@@ -66,3 +66,15 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     __m128i nibbles = _mm_sub_epi8(_mm_unpacklo_epi8(low, high), _mm_set1_epi8(8));
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(nibbles));
 }
+/// a[i] - b[i] as floats.
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)a),
+                                               _mm256_loadu_si256((const __m256i *)b)));
+}
+/// LANES whole numbers within -128 ... 127.
+ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
+    __m256i words = _mm256_cvtps_epi32(x);
+    __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(halves, halves));
+}

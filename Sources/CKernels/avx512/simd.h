@@ -52,3 +52,11 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     __m128i nibbles = _mm_sub_epi8(_mm_unpacklo_epi8(low, high), _mm_set1_epi8(8));
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(nibbles));
 }
+/// a[i] - b[i] as floats.
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)));
+}
+/// LANES whole numbers within -128 ... 127.
+ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}

@@ -11,6 +11,9 @@
 void table_avx512(struct kernel_table *table) {
     fill_shared(table);
     table->gemm_f32 = gemm_f32_avx512;
+    // The level below may use what this one's processors lack.
+    table->gemm_i8 = gemm_i8_avx2;
+    table->peak_i8 = peak_i8_avx2;
     table->depthwise_f32 = depthwise_f32_avx512;
     table->attention_f32 = attention_f32_avx512;
 }

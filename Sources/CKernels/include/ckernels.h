@@ -138,6 +138,87 @@ static inline size_t winograd_tile_count(const struct conv2d_f32_args *args) {
     return args->batch * winograd_tile_rows(args) * winograd_tile_columns(args);
 }
 
+// --------------------------------------------------------------------------- 8-bit integer products
+//
+// A quantized number stands for (stored - zero point) * scale. Sums are exact in i32 on every level, so
+// integer products agree bit for bit; so do their epilogues, where these have no activation or relu.
+
+/// y[i] = clamp(round(x[i] * inverse_scale) + zero_point, -128, 127), to nearest, ties to even. NaN becomes
+/// -128. zero_point in -128 ... 127. y may not overlap x.
+typedef void (*quantize_i8_fn)(int8_t *y, const float *x, size_t count, float inverse_scale,
+                               int zero_point);
+
+/// Each row by its own largest magnitude m: y[r, c] = round(x[r, c] * (127 / m)) and scale m / 127
+/// (1 / 127 where m is 0). Rows of y are QUANTIZED_ROW_STRIDE(columns) bytes apart; each ends with its scale.
+typedef void (*quantize_rows_i8_fn)(int8_t *y, const float *x, size_t rows, size_t columns);
+#define QUANTIZED_ROW_STRIDE(columns) (((columns) + 3) / 4 * 4 + 4)
+
+/// What happens to an integer sum before it is stored:
+///
+///     t = (sum - zero_point * sum of the column's weights) * column_scale[column] [* row scale]
+///     t = bias, residual and activation of `floats` applied to t
+///     y = t, or clamp(round(t * inverse_scale) + output_zero_point) where integers are wanted
+struct epilogue_i8 {
+    const float *column_scale;  // [columns]
+    const float *row_scale;     // of row r at r * row_scale_stride BYTES from here; NULL: 1
+    size_t row_scale_stride;
+    int zero_point;  // of the left operand
+    struct epilogue_f32 floats;
+    int8_t *integers;  // y's place where integers are wanted, with y's stride; else NULL
+    float inverse_scale;
+    int output_zero_point;
+};
+
+/// As gemm_f32_args, with `weight` packed by `pack_panel`, values -127 ... 127. depth <= 65536.
+struct gemm_i8_args {
+    const int8_t *a;
+    size_t a_stride;
+    const int8_t *packed;
+    float *y;
+    size_t y_stride;
+    size_t rows, columns, depth;
+    struct epilogue_i8 epilogue;
+};
+
+/// As conv2d_f32_args. Taps outside the image are the left operand's zero point.
+struct conv2d_i8_args {
+    const int8_t *x;
+    const int8_t *packed;
+    float *y;
+    size_t x_pixel_stride, y_pixel_stride;
+    size_t batch, input_height, input_width, input_channels;
+    size_t output_height, output_width, output_channels;
+    size_t kernel_height, kernel_width;
+    size_t stride_height, stride_width;
+    size_t pad_top, pad_left;
+    size_t dilation_height, dilation_width;
+    size_t upsample;
+    struct epilogue_i8 epilogue;
+};
+
+/// The integer matrix-product kernels of one level.
+///
+/// Packed form: ceil(columns / tile_columns) panels of gemm_i8_panel_bytes(kernels, depth) bytes: the sums of the
+/// weights of each column, [tile_columns] i32, then the weights in whatever order the level likes.
+/// Columns and depth past the end are zero. 64-byte aligned.
+struct gemm_i8_kernels {
+    size_t tile_rows, tile_columns;
+    size_t depth_group;  // depth is padded to a multiple of it
+
+    void (*pack_panel)(int8_t *panel, const int8_t *weight, size_t weight_stride, size_t count,
+                       size_t depth);
+    void (*gemm)(const struct gemm_i8_args *args, size_t row_begin, size_t row_end,
+                 size_t panel_begin, size_t panel_end);
+    void (*conv2d)(const struct conv2d_i8_args *args, size_t pixel_begin, size_t pixel_end,
+                   size_t panel_begin, size_t panel_end);
+};
+static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, size_t depth) {
+    size_t padded = (depth + kernels->depth_group - 1) / kernels->depth_group * kernels->depth_group;
+    return kernels->tile_columns * (sizeof(int32_t) + padded);
+}
+
+// --------------------------------------------------------------------------- attention
+
 /// y = softmax(q k^T * scale + key_bias) v for one head, by tiles of keys with a running maximum: no
 /// [queries, keys] buffer exists.
 ///
@@ -273,12 +354,18 @@ typedef size_t (*peak_f32_fn)(size_t rounds, float *result);
 /// The sum of count floats (a multiple of 64) by several accumulators: the pace of reading memory.
 typedef float (*read_f32_fn)(const float *x, size_t count);
 
+/// As peak_f32, of integer multiply-adds; returns how many operations they were, two a multiply-add.
+typedef size_t (*peak_i8_fn)(size_t rounds, int32_t *result);
+
 // --------------------------------------------------------------------------- tables and their choice
 
 /// Every kernel of one level. Nothing is NULL: a level copies the one below it and overrides.
 struct kernel_table {
-    const char *name;  // "scalar", "neon", "avx2", "avx512"
+    const char *name;  // "scalar", "neon", "avx2", "avxvnni", "avx512", "avx512vnni"
     struct gemm_f32_kernels gemm_f32;
+    struct gemm_i8_kernels gemm_i8;
+    quantize_i8_fn quantize_i8;
+    quantize_rows_i8_fn quantize_rows_i8;
     depthwise_f32_fn depthwise_f32;
     attention_f32_fn attention_f32;
     activate_f32_fn activate_f32;
@@ -303,6 +390,7 @@ struct kernel_table {
     f32_from_i4_fn f32_from_i4;
     peak_f32_fn peak_f32;
     read_f32_fn read_f32;
+    peak_i8_fn peak_i8;
 };
 
 /// Levels compiled into this binary for this architecture, weakest first (0 is scalar).

@@ -61,3 +61,13 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     int16x8_t wide = vmovl_s8(vsub_s8(vreinterpret_s8_u8(nibbles), vdup_n_s8(8)));
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 }
+/// a[i] - b[i] as floats.
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
+    return vcvtq_f32_s32(vsubq_s32(vld1q_s32(a), vld1q_s32(b)));
+}
+/// LANES whole numbers within -128 ... 127.
+ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
+    int16x4_t halves = vmovn_s32(vcvtnq_s32_f32(x));
+    uint32_t word = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(halves, halves))), 0);
+    memcpy(p, &word, sizeof word);
+}

@@ -101,6 +101,10 @@ void table_scalar_layout(struct kernel_table *table);
 
 void table_scalar(struct kernel_table *table) {
     table->gemm_f32 = gemm_f32_scalar;
+    table->gemm_i8 = gemm_i8_scalar;
+    table->quantize_i8 = quantize_i8_scalar;
+    table->quantize_rows_i8 = quantize_rows_i8_scalar;
+    table->peak_i8 = peak_i8_scalar;
     table->depthwise_f32 = depthwise_f32_scalar;
     table->activate_f32 = activate_f32;
     table->binary_f32 = binary_f32;

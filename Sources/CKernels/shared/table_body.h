@@ -5,3 +5,4 @@
 #include "limits_body.h"
 #include "max_pool_f32_body.h"
 #include "normalization_f32_body.h"
+#include "quantize_i8_body.h"

@@ -19,6 +19,8 @@ static void fill_shared(struct kernel_table *table) {
     table->f32_from_bf16 = f32_from_bf16;
     table->f32_from_i8 = f32_from_i8;
     table->f32_from_i4 = f32_from_i4;
+    table->quantize_i8 = quantize_i8;
+    table->quantize_rows_i8 = quantize_rows_i8;
     table->peak_f32 = peak_f32;
     table->read_f32 = read_f32;
 }

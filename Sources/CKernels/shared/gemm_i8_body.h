@@ -1,0 +1,233 @@
+// Blocking of integer matrix products, once for all levels, over a level's register tile
+// (gemm_i8_tile.h). The blocking is that of gemm_f32_body.h; depth counts in bytes.
+#include "epilogue_f32_body.h"
+#include "quantize_i8_body.h"
+#include "tiling.h"
+
+enum {
+    TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
+    TILE_SUMS = TILE_ROWS * TILE_COLUMNS,
+    WAITING_TILES = 54 * 1024 / (4 * PANEL_GROUP * TILE_SUMS),  // of 54 KiB of stack
+};
+
+/// Writes rows [row_begin, row_begin + row_count) x depth [depth_begin, depth_begin + depth_count)
+/// of the left operand to a: [row_count, GATHERED_STRIDE], SIGN_OFFSET added.
+typedef void (*gather_i8_fn)(int8_t *a, const void *args, size_t row_begin, size_t row_count,
+                             size_t depth_begin, size_t depth_count);
+
+struct product_i8 {
+    gather_i8_fn gather;
+    const void *args;  // of gather
+    const int8_t *packed;
+    size_t panel_bytes;
+    float *y;
+    size_t y_stride;
+    size_t columns, depth;
+    const struct epilogue_i8 *epilogue;
+};
+
+typedef int8_t line_i8 __attribute__((vector_size(64), aligned(1)));
+
+/// Copies a run to a gathered row; may overwrite up to LINE - 1 bytes after it (see the slack).
+ALWAYS_INLINE void gather_run(int8_t *a, const int8_t *x, size_t count) {
+    size_t i = 0;
+    for (; i + LINE <= count; i += LINE) {
+        *(line_i8 *)(a + i) = *(const line_i8 *)(x + i) ^ (int8_t)SIGN_OFFSET;
+    }
+    for (; i + 16 <= count; i += 16) {
+        typedef int8_t piece __attribute__((vector_size(16), aligned(1)));
+        *(piece *)(a + i) = *(const piece *)(x + i) ^ (int8_t)SIGN_OFFSET;
+    }
+    for (; i < count; i++) {
+        a[i] = x[i] ^ (int8_t)SIGN_OFFSET;
+    }
+}
+
+/// As `gather_run`, of what lies outside an image: the zero point.
+ALWAYS_INLINE void gather_padding(int8_t *a, size_t count, const struct conv2d_i8_args *args) {
+    memset(a, args->epilogue.zero_point ^ SIGN_OFFSET, count);
+}
+
+/// What the epilogue needs of one panel's columns, padded to a whole tile.
+struct panel_i8 {
+    _Alignas(64) int32_t offset[TILE_COLUMNS];  // to be taken from each sum
+    _Alignas(64) float scale[TILE_COLUMNS];
+};
+
+static void prepare_panel(struct panel_i8 *prepared, const struct product_i8 *product,
+                          struct range columns, const int8_t *panel) {
+    const int32_t *weight_sums = (const int32_t *)panel;
+    int32_t factor = product->epilogue->zero_point + SIGN_OFFSET;
+    for (size_t c = 0; c < TILE_COLUMNS; c++) {
+        prepared->offset[c] = factor * weight_sums[c];
+        bool is_there = columns.begin + c < columns.end;
+        prepared->scale[c] = is_there ? product->epilogue->column_scale[columns.begin + c] : 0;
+    }
+}
+
+/// Stores a finished tile through the epilogue.
+static void finish_tile(const struct product_i8 *product, const int32_t *sums,
+                        const struct panel_i8 *panel, struct range rows, struct range columns) {
+    const struct epilogue_i8 *epilogue = product->epilogue;
+    vec inverse = v_set1(epilogue->inverse_scale);
+    vec zero_point = v_set1((float)epilogue->output_zero_point);
+    for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
+        vec row_scale = v_set1(1);
+        if (epilogue->row_scale) {
+            row_scale = v_set1(*(const float *)((const char *)epilogue->row_scale +
+                                                row * epilogue->row_scale_stride));
+        }
+        for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
+            size_t column = columns.begin + c, count = columns.end - column;
+            vec scale = v_mul(v_load(panel->scale + c), row_scale);
+            vec t = v_mul(v_from_difference(sums + c, panel->offset + c), scale);
+            t = v_epilogue(t, &epilogue->floats, row, column, count);
+            size_t place = row * product->y_stride + column;
+            if (epilogue->integers) {
+                v_store_i8(epilogue->integers + place, v_quantize(t, inverse, zero_point), count);
+            } else {
+                v_store_first(product->y + place, t, count);
+            }
+        }
+    }
+}
+
+/// A group of rows x a group of panels, over all depth.
+static void multiply_group(const struct product_i8 *product, struct range rows,
+                           struct range panels) {
+    _Alignas(64) int8_t a[TILE_ROWS * GATHERED_STRIDE];
+    _Alignas(64) int32_t waiting[WAITING_TILES * PANEL_GROUP * TILE_SUMS];
+    struct panel_i8 prepared[PANEL_GROUP];
+    for (size_t i = 0; i < panels.end - panels.begin; i++) {
+        size_t panel = panels.begin + i;
+        struct range columns = {panel * TILE_COLUMNS,
+                                smaller((panel + 1) * TILE_COLUMNS, product->columns)};
+        prepare_panel(&prepared[i], product, columns,
+                      product->packed + panel * product->panel_bytes);
+    }
+
+    size_t block = depth_block(product->depth);
+    bool waits = block < product->depth;
+    size_t tiles = parts(rows, TILE_ROWS);
+    for (size_t begin = 0; begin < product->depth; begin += block) {
+        size_t end = smaller(begin + block, product->depth);
+        for (size_t index = 0; index < tiles; index++) {
+            struct range own = tile_rows(rows, index, tiles);
+            product->gather(a, product->args, own.begin, own.end - own.begin, begin, end - begin);
+            for (size_t i = 0; i < panels.end - panels.begin; i++) {
+                size_t panel = panels.begin + i;
+                struct range columns = {panel * TILE_COLUMNS,
+                                        smaller((panel + 1) * TILE_COLUMNS, product->columns)};
+                struct tile_i8 tile = {
+                    .a = a,
+                    .panel = product->packed + panel * product->panel_bytes +
+                             TILE_COLUMNS * (sizeof(int32_t) + begin),
+                    .sums = waiting + (waits ? index * PANEL_GROUP + i : 0) * TILE_SUMS,
+                    .depth_groups = (end - begin + DEPTH_GROUP - 1) / DEPTH_GROUP,
+                    .adds = begin > 0,
+                };
+                tile_sums(&tile, own.end - own.begin, columns.end - columns.begin);
+                if (end == product->depth) {
+                    finish_tile(product, tile.sums, &prepared[i], own, columns);
+                }
+            }
+        }
+    }
+}
+
+/// Rows [rows.begin, rows.end) x panels [panels.begin, panels.end).
+static void multiply(const struct product_i8 *product, struct range rows, struct range panels) {
+    ASSUME(rows.begin <= rows.end && panels.begin <= panels.end);
+    ASSUME((panels.end - 1) * TILE_COLUMNS < product->columns || panels.begin == panels.end);
+    ASSUME(product->depth > 0 && product->depth <= 65536);
+    ASSUME(product->y_stride >= product->columns);
+    struct range tiles = {0, parts(rows, TILE_ROWS)};
+    bool waits = product->depth > DEPTH_LONGEST;
+    size_t groups = parts(tiles, waits ? WAITING_TILES : TILE_GROUP);
+    size_t panel_groups = parts(panels, PANEL_GROUP);
+    for (size_t group = 0; group < groups; group++) {
+        struct range own = part(tiles, group, groups);
+        own.begin = rows.begin + own.begin * TILE_ROWS;
+        own.end = smaller(rows.begin + own.end * TILE_ROWS, rows.end);
+        for (size_t panel_group = 0; panel_group < panel_groups; panel_group++) {
+            multiply_group(product, own, part(panels, panel_group, panel_groups));
+        }
+    }
+}
+
+static size_t panel_bytes_of(size_t depth) {
+    size_t groups = (depth + DEPTH_GROUP - 1) / DEPTH_GROUP;
+    return TILE_COLUMNS * (sizeof(int32_t) + groups * DEPTH_GROUP);
+}
+
+static void gather_matrix_rows(int8_t *a, const void *args, size_t row_begin, size_t row_count,
+                               size_t depth_begin, size_t depth_count) {
+    const struct gemm_i8_args *gemm = args;
+    for (size_t row = 0; row < row_count; row++) {
+        gather_run(a + row * GATHERED_STRIDE,
+                   gemm->a + (row_begin + row) * gemm->a_stride + depth_begin, depth_count);
+    }
+}
+
+static void gemm_i8(const struct gemm_i8_args *args, size_t row_begin, size_t row_end,
+                    size_t panel_begin, size_t panel_end) {
+    ASSUME(row_end <= args->rows);
+    ASSUME(args->a_stride >= args->depth);
+    struct product_i8 product = {
+        .gather = gather_matrix_rows,
+        .args = args,
+        .packed = args->packed,
+        .panel_bytes = panel_bytes_of(args->depth),
+        .y = args->y,
+        .y_stride = args->y_stride,
+        .columns = args->columns,
+        .depth = args->depth,
+        .epilogue = &args->epilogue,
+    };
+    multiply(&product, (struct range){row_begin, row_end}, (struct range){panel_begin, panel_end});
+}
+
+#define ELEMENT int8_t
+#define CONVOLUTION struct conv2d_i8_args
+#include "conv2d_gather.h"
+
+static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, size_t pixel_end,
+                      size_t panel_begin, size_t panel_end) {
+    ASSUME(pixel_end <= args->batch * args->output_height * args->output_width);
+    ASSUME(args->upsample == 1 || args->upsample == 2);
+    ASSUME(args->x_pixel_stride >= args->input_channels && args->input_channels > 0);
+    struct product_i8 product = {
+        .gather = gather_pixels,
+        .args = args,
+        .packed = args->packed,
+        .y = args->y,
+        .y_stride = args->y_pixel_stride,
+        .columns = args->output_channels,
+        .depth = args->kernel_height * args->kernel_width * args->input_channels,
+        .epilogue = &args->epilogue,
+    };
+    product.panel_bytes = panel_bytes_of(product.depth);
+    multiply(&product, (struct range){pixel_begin, pixel_end},
+             (struct range){panel_begin, panel_end});
+}
+
+static void pack_panel(int8_t *panel, const int8_t *weight, size_t weight_stride, size_t count,
+                       size_t depth) {
+    ASSUME(count > 0 && count <= TILE_COLUMNS);
+    ASSUME(weight_stride >= depth);
+    memset(panel, 0, panel_bytes_of(depth));
+    int32_t *sums = (int32_t *)panel;
+    int8_t *to = panel + TILE_COLUMNS * sizeof(int32_t);
+    for (size_t column = 0; column < count; column++) {
+        const int8_t *from = weight + column * weight_stride;
+        int32_t sum = 0;
+        for (size_t d = 0; d < depth; d++) {
+            sum += from[d];
+        }
+        sums[column] = sum;
+        for (size_t d = 0; d < depth; d += DEPTH_GROUP) {
+            size_t bytes = smaller(DEPTH_GROUP, depth - d);
+            memcpy(to + (d / DEPTH_GROUP * TILE_COLUMNS + column) * DEPTH_GROUP, from + d, bytes);
+        }
+    }
+}

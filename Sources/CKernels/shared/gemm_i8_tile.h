@@ -1,0 +1,33 @@
+// What shared/gemm_i8_body.h asks of a level's integer register tile. The level's file defines
+// TILE_ROWS, TILE_COLUMNS, DEPTH_GROUP, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 64), PANEL_GROUP and
+// SIGN_OFFSET before it includes this, and after it
+//
+//     static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns);
+//
+// SIGN_OFFSET is what the level adds to each number of the left operand to have it unsigned, 128 or 0.
+
+/// For loops over a tile's rows and vectors, whose counts are constants.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+enum {
+    /// Bytes from row to row of a gathered tile: some slack, so that copies of short runs may store
+    /// whole vectors, and so that rows do not all fall into the same sets of the cache.
+    GATHERED_STRIDE = DEPTH_LONGEST + 64,
+    LINE = 64,
+};
+
+/// One register tile over one block of depth: sums[r, c] (+)= sum over d of a[r, d] * weight[c, d].
+struct tile_i8 {
+    const int8_t *a;      // [rows, GATHERED_STRIDE], SIGN_OFFSET added
+    const int8_t *panel;  // [depth_groups, TILE_COLUMNS, DEPTH_GROUP]
+    int32_t *sums;        // [TILE_ROWS, TILE_COLUMNS]
+    size_t depth_groups;
+    bool adds;  // to what is in `sums`; else they are overwritten
+};
+
+/// Four bytes of the left operand.
+ALWAYS_INLINE int32_t four_bytes(const int8_t *a) {
+    int32_t word;
+    memcpy(&word, a, sizeof word);
+    return word;
+}

@@ -1,0 +1,242 @@
+import CKernels
+import TestSupport
+import Testing
+
+/// An integer product with rows that are further apart than they are long.
+private struct IntegerCase: Sendable {
+  var rows: Int, columns: Int, depth: Int
+  var epilogue = IntegerEpilogueCase()
+  var split = Split.whole
+
+  var aStride: Int { depth + 3 }
+  var yStride: Int { columns + 5 }
+  var a: [Int8] { integers((rows - 1) * aStride + depth, seed: 1) }
+  var weight: [Int8] { integers(columns * depth, seed: 2, in: -127...127) }
+
+  func run(_ level: Level) -> IntegerOutput {
+    let a = GuardedBytes(self.a)
+    let weights = packed(weight, columns: columns, depth: depth, for: level)
+    let output = IntegerOutput(
+      rows: rows, columns: columns, stride: yStride, depth: depth, case: epilogue)
+    var arguments = gemm_i8_args(
+      a: a.start, a_stride: aStride, packed: weights.start, y: output.floats.y.start,
+      y_stride: yStride, rows: rows, columns: columns, depth: depth, epilogue: output.epilogue)
+    let tile = level.integers.tile_columns
+    split.run(rows: rows, panels: (columns + tile - 1) / tile) { rows, panels in
+      level.integers.gemm(
+        &arguments, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+    }
+    return output
+  }
+}
+
+extension ConvolutionCase {
+  fileprivate func runIntegers(_ level: Level, _ integerCase: IntegerEpilogueCase) -> IntegerOutput {
+    let depth = taps * inputChannels
+    let x = GuardedBytes(integers(self.x.count, seed: 1))
+    let weight = integers(outputChannels * depth, seed: 2, in: -127...127)
+    let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    let output = IntegerOutput(
+      rows: pixelCount, columns: outputChannels, stride: yPixelStride, depth: depth,
+      case: integerCase)
+    let g = geometry
+    var arguments = conv2d_i8_args(
+      x: x.start, packed: weights.start, y: output.floats.y.start,
+      x_pixel_stride: g.x_pixel_stride, y_pixel_stride: g.y_pixel_stride, batch: g.batch,
+      input_height: g.input_height, input_width: g.input_width,
+      input_channels: g.input_channels, output_height: g.output_height,
+      output_width: g.output_width, output_channels: g.output_channels,
+      kernel_height: g.kernel_height, kernel_width: g.kernel_width,
+      stride_height: g.stride_height, stride_width: g.stride_width, pad_top: g.pad_top,
+      pad_left: g.pad_left, dilation_height: g.dilation_height,
+      dilation_width: g.dilation_width, upsample: g.upsample, epilogue: output.epilogue)
+    let tile = level.integers.tile_columns
+    split.run(rows: pixelCount, panels: (outputChannels + tile - 1) / tile) { pixels, panels in
+      level.integers.conv2d(
+        &arguments, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
+    }
+    return output
+  }
+}
+
+private let integerShapes: [ConvolutionCase] = [
+  ConvolutionCase(1, 1, from: 1, to: 1),
+  ConvolutionCase(7, 9, from: 3, to: 8),
+  ConvolutionCase(9, 7, from: 4, to: 33),
+  ConvolutionCase(8, 8, from: 64, to: 40),
+  ConvolutionCase(6, 6, from: 300, to: 40),
+  .with(6, 11, from: 3, to: 17) { $0.batch = 2 },
+  .with(5, 6, from: 7, to: 64) { $0.upsample = 2 },
+  .with(5, 6, from: 16, to: 3) { ($0.upsample, $0.otherChannels) = (2, 2) },
+  .with(9, 11, from: 20, to: 12) { ($0.strideHeight, $0.strideWidth) = (2, 2) },
+  .with(10, 12, from: 3, to: 9) { ($0.dilationHeight, $0.dilationWidth) = (2, 1) },
+  .with(9, 10, from: 6, to: 5) { ($0.kernelHeight, $0.kernelWidth) = (1, 5) },
+]
+
+@Suite struct IntegerProductTests {
+  @Test func scalarIsTheFormula() {
+    for zeroPoint: Int32 in [0, -128, 127, 9] {
+      var product = IntegerCase(rows: 5, columns: 17, depth: 33)
+      product.epilogue = IntegerEpilogueCase(hasRowScales: true, zeroPoint: zeroPoint)
+      let output = product.run(.scalar)
+      let a = product.a
+      let weight = product.weight
+      for row in 0..<product.rows {
+        for column in 0..<product.columns {
+          var sum = 0
+          for d in 0..<product.depth {
+            let left = Int(a[row * product.aStride + d]) - Int(zeroPoint)
+            sum += left * Int(weight[column * product.depth + d])
+          }
+          let scale = output.columnScales.values[column] * output.rowScales.values[2 * row]
+          let found = output.floats.y.values[row * product.yStride + column]
+          #expect(found == Float(sum) * scale)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, awkwardCounts)
+  func sameBitsInEverySize(level: Level, rows: Int) {
+    for columns in awkwardCounts {
+      for depth in [1, 3, 4, 16, 33] {
+        var product = IntegerCase(rows: rows, columns: columns, depth: depth)
+        product.epilogue.zeroPoint = -5
+        #expect(product.run(level).bits == product.run(.scalar).bits, "\(rows) \(columns) \(depth)")
+      }
+    }
+  }
+
+  // Around the lengths of depth blocks; several groups of rows and of panels.
+  @Test(arguments: Level.beyondScalar, [1535, 1536, 2559, 2560, 2561, 4608, 6000])
+  func sameBitsInDepth(level: Level, depth: Int) {
+    for (rows, columns) in [(61, 33), (5, 370)] {
+      var product = IntegerCase(rows: rows, columns: columns, depth: depth)
+      product.epilogue.zeroPoint = 3
+      #expect(product.run(level).bits == product.run(.scalar).bits, "\(rows) x \(columns)")
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, [false, true])
+  func sameBitsInEveryEpilogue(level: Level, givesIntegers: Bool) {
+    for activation in [ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_RELU6] {
+      for residual in EpilogueCase.Residual.allCases {
+        for isFirst in [false, true] {
+          var product = IntegerCase(rows: 15, columns: 37, depth: 40)
+          product.epilogue = IntegerEpilogueCase(
+            hasRowScales: isFirst, zeroPoint: 17, givesIntegers: givesIntegers)
+          product.epilogue.floats = EpilogueCase(
+            hasBias: true, residual: residual, residualFirst: isFirst, activation: activation)
+          #expect(product.run(level).bits == product.run(.scalar).bits, "\(product)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, EpilogueCase.activations.indices)
+  func activationsComeNearScalar(level: Level, index: Int) {
+    var product = IntegerCase(rows: 15, columns: 37, depth: 40)
+    product.epilogue.floats.activation = EpilogueCase.activations[index]
+    let error = maxError(product.run(level).floats.y.values, product.run(.scalar).floats.y.values)
+    #expect(error <= 3e-5)
+  }
+
+  @Test(arguments: Level.running, [40, 3000])
+  func splitsGiveTheSameBits(level: Level, depth: Int) {
+    for givesIntegers in [false, true] {
+      var product = IntegerCase(rows: 47, columns: 99, depth: depth)
+      product.epilogue.givesIntegers = givesIntegers
+      let whole = product.run(level).bits
+      for split in Split.allCases {
+        product.split = split
+        #expect(product.run(level).bits == whole, "\(split)")
+      }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, integerShapes.indices)
+  func convolutionsGiveTheSameBits(level: Level, index: Int) {
+    for zeroPoint: Int32 in [0, -100] {
+      for split in [Split.whole, Split.both] {
+        var convolution = integerShapes[index]
+        convolution.split = split
+        let epilogue = IntegerEpilogueCase(zeroPoint: zeroPoint, givesIntegers: zeroPoint == 0)
+        let found = convolution.runIntegers(level, epilogue).bits
+        #expect(found == convolution.runIntegers(.scalar, epilogue).bits, "\(zeroPoint) \(split)")
+      }
+    }
+  }
+
+  @Test(arguments: integerShapes.indices)
+  func scalarConvolutionIsTheFormula(index: Int) {
+    let convolution = integerShapes[index]
+    let output = convolution.runIntegers(.scalar, IntegerEpilogueCase(zeroPoint: 21))
+    let depth = convolution.taps * convolution.inputChannels
+    let x = integers(convolution.x.count, seed: 1)
+    let weight = integers(convolution.outputChannels * depth, seed: 2, in: -127...127)
+    for pixel in 0..<convolution.pixelCount {
+      for column in 0..<convolution.outputChannels {
+        var sum = 0
+        for tap in 0..<convolution.taps {
+          let (row, place) = tap.quotientAndRemainder(dividingBy: convolution.kernelWidth)
+          let start = convolution.inputIndex(pixel: pixel, kernelRow: row, kernelColumn: place)
+          guard let start else { continue }
+          for channel in 0..<convolution.inputChannels {
+            let w = Int(weight[column * depth + tap * convolution.inputChannels + channel])
+            sum += (Int(x[start + channel]) - 21) * w
+          }
+        }
+        let found = output.floats.y.values[pixel * convolution.yPixelStride + column]
+        #expect(found == Float(sum) * output.columnScales.values[column])
+      }
+    }
+  }
+}
+
+@Suite struct QuantizationTests {
+  /// Ties, ends of the range, what lies beyond it, and what is no number.
+  private static let peculiar: [Float] = [
+    0, -0.0, 0.5, 1.5, -0.5, -2.5, 126.4, 126.5, 127.6, -128.4, -129, 1e9, -1e9, .infinity,
+    -.infinity, .nan, .leastNonzeroMagnitude,
+  ]
+
+  @Test(arguments: Level.running, [1, 7, 8, 15, 16, 17, 33, 100])
+  func numbersBecomeTheNearestInteger(level: Level, count: Int) {
+    let x = GuardedBuffer(
+      (0..<count).map {
+        let values = QuantizationTests.peculiar + randoms(90, seed: 3, in: -200...200)
+        return values[$0 % values.count]
+      })
+    for (scale, zero) in [(Float(1), Int32(0)), (0.5, 7), (1, -128), (3, 127)] {
+      let y = GuardedBytes(count: count)
+      level.table.pointee.quantize_i8(y.start, x.start, count, scale, zero)
+      for (value, found) in zip(x.values, y.values) {
+        let whole = (value * scale).rounded(.toNearestOrEven) + Float(zero)
+        let expected = whole.isNaN ? -128 : min(max(whole, -128), 127)
+        #expect(Float(found) == expected, "\(value)")
+      }
+    }
+  }
+
+  @Test(arguments: Level.running, [1, 3, 4, 16, 17, 384, 385])
+  func rowsGetScalesOfTheirOwn(level: Level, columns: Int) {
+    let rows = 3
+    var values = randoms(rows * columns, seed: 4, in: -3...3)
+    for column in 0..<columns { values[columns + column] = 0 }
+    let x = GuardedBuffer(values)
+    let stride = (columns + 3) / 4 * 4 + 4
+    let y = GuardedBytes(count: rows * stride, filledWith: 55)
+    let expected = GuardedBytes(count: rows * stride, filledWith: 55)
+    level.table.pointee.quantize_rows_i8(y.start, x.start, rows, columns)
+    Level.scalar.table.pointee.quantize_rows_i8(expected.start, x.start, rows, columns)
+    #expect(y.values == expected.values)
+    for row in 0..<rows {
+      let raw = UnsafeRawPointer(y.start) + row * stride
+      let scale = raw.loadUnaligned(fromByteOffset: stride - 4, as: Float.self)
+      for column in 0..<columns {
+        let stored = Float(y.start[row * stride + column])
+        #expect(abs(stored * scale - values[row * columns + column]) <= 0.5001 * scale)
+      }
+    }
+  }
+}

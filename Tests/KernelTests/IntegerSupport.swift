@@ -1,0 +1,96 @@
+import CKernels
+import TestSupport
+
+/// Bytes that end where memory does (see `GuardedBuffer`).
+struct GuardedBytes {
+  private let buffer: GuardedBuffer
+  let count: Int
+  var start: UnsafeMutablePointer<Int8> {
+    let end = UnsafeMutableRawPointer(buffer.start + buffer.count)
+    return (end - count).assumingMemoryBound(to: Int8.self)
+  }
+
+  init(count: Int, filledWith value: Int8 = 0) {
+    self.count = count
+    buffer = GuardedBuffer(count: (count + 3) / 4)
+    for index in 0..<count { start[index] = value }
+  }
+
+  init(_ values: [Int8]) {
+    self.init(count: values.count)
+    for (index, value) in values.enumerated() { start[index] = value }
+  }
+
+  var values: [Int8] { Array(UnsafeBufferPointer(start: start, count: count)) }
+}
+
+/// `count` integers of all sizes within a range, its ends among them.
+func integers(_ count: Int, seed: UInt64, in range: ClosedRange<Int> = -128...127) -> [Int8] {
+  var generator = SeededGenerator(seed: seed)
+  return (0..<count).map { _ in
+    let pick = generator.next() % 8
+    if pick == 0 { return Int8(range.lowerBound) }
+    if pick == 1 { return Int8(range.upperBound) }
+    return Int8(Int.random(in: range, using: &generator))
+  }
+}
+
+extension Level {
+  var integers: gemm_i8_kernels { table.pointee.gemm_i8 }
+}
+
+/// An integer weight `[columns, depth]` in the order of a level's tiles, in guarded memory.
+func packed(_ weight: [Int8], columns: Int, depth: Int, for level: Level) -> GuardedBytes {
+  var kernels = level.integers
+  let tile = kernels.tile_columns
+  let panels = (columns + tile - 1) / tile
+  let panelBytes = gemm_i8_panel_bytes(&kernels, depth)
+  let source = GuardedBytes(weight)
+  let result = GuardedBytes(count: panels * panelBytes, filledWith: 99)
+  for panel in 0..<panels {
+    let count = min(tile, columns - panel * tile)
+    kernels.pack_panel(
+      result.start + panel * panelBytes, source.start + panel * tile * depth, depth, count, depth)
+  }
+  return result
+}
+
+/// What an integer product's test asks of the epilogue.
+struct IntegerEpilogueCase: Sendable {
+  var floats = EpilogueCase()
+  var hasRowScales = false
+  var zeroPoint: Int32 = 0
+  var givesIntegers = false
+}
+
+/// The memory of an integer epilogue around a kernel.
+struct IntegerOutput {
+  let floats: Output
+  let integers: GuardedBytes
+  let columnScales: GuardedBuffer
+  let rowScales: GuardedBuffer
+  let epilogue: epilogue_i8
+
+  init(rows: Int, columns: Int, stride: Int, depth: Int, case epilogueCase: IntegerEpilogueCase) {
+    floats = Output(rows: rows, columns: columns, stride: stride, case: epilogueCase.floats)
+    integers = GuardedBytes(count: (rows - 1) * stride + columns, filledWith: 77)
+    let unit: Float = 1 / (5000 * Float(depth).squareRoot())
+    columnScales = GuardedBuffer(randoms(columns, seed: 6, in: 0.5 * unit...2 * unit))
+    rowScales = GuardedBuffer(randoms(2 * rows, seed: 7, in: 0.5...2))
+    var epilogue = epilogue_i8()
+    epilogue.column_scale = UnsafePointer(columnScales.start)
+    if epilogueCase.hasRowScales {
+      epilogue.row_scale = UnsafePointer(rowScales.start)
+      epilogue.row_scale_stride = 8
+    }
+    epilogue.zero_point = epilogueCase.zeroPoint
+    epilogue.floats = floats.epilogue
+    if epilogueCase.givesIntegers { epilogue.integers = integers.start }
+    epilogue.inverse_scale = 50
+    epilogue.output_zero_point = -11
+    self.epilogue = epilogue
+  }
+
+  /// Floats' bits and integers, with what lies between the rows.
+  var bits: [UInt32] { floats.y.values.map(\.bitPattern) + integers.values.map { UInt32(bitPattern: Int32($0)) } }
+}
