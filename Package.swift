@@ -66,11 +66,12 @@ let package = Package(
       "Benchmarks", in: "Benchmarks",
       needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["README.md", "mca"], resources: [.embedInCode("boards")]),
+    module("Quantize", in: "Quantize", needs: ["Formats", "Kernels", "Tensors"]),
     .executableTarget(
       name: "pipit",
       dependencies: [
-        "PipitEngine", "PipitBenchmarks", "PipitPipelines", "PipitModels", "PipitFormats", "PipitRuntime",
-        "PipitKernels", "PipitGraph", "PipitTensors",
+        "PipitEngine", "PipitBenchmarks", "PipitQuantize", "PipitPipelines", "PipitModels",
+        "PipitFormats", "PipitRuntime", "PipitKernels", "PipitGraph", "PipitTensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/pipit", swiftSettings: settings),
@@ -88,6 +89,8 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
+    tests(
+      "QuantizeTests", needs: ["Quantize", "Formats", "Kernels", "Tensors"], exclude: ["Goldens"]),
     tests("BenchmarkTests", needs: ["Benchmarks", "Runtime", "Kernels", "Graph", "Tensors"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),

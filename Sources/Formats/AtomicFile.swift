@@ -7,6 +7,15 @@ package enum AtomicFile {
   package static func write(
     to path: String, _ body: (inout FileWriter) throws -> Void
   ) throws {
+    try replace(path) { descriptor in
+      var writer = FileWriter(descriptor: descriptor, path: path)
+      try body(&writer)
+      try writer.flush()
+    }
+  }
+
+  /// Calls `body` with a new file's descriptor, then moves the file to `path`; on any error nothing is left.
+  static func replace(_ path: String, _ body: (_ descriptor: Int32) throws -> Void) throws {
     let temporary = "\(path).\(getpid()).part"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw FileError(path: path, action: "write", code: errno) }
@@ -21,14 +30,12 @@ package enum AtomicFile {
     }
   }
 
-  /// Writes and closes the open file.
+  /// Fills, secures and closes the open file.
   private static func fill(
-    _ descriptor: Int32, _ path: String, _ body: (inout FileWriter) throws -> Void
+    _ descriptor: Int32, _ path: String, _ body: (Int32) throws -> Void
   ) throws {
     defer { close(descriptor) }
-    var writer = FileWriter(descriptor: descriptor, path: path)
-    try body(&writer)
-    try writer.flush()
+    try body(descriptor)
     guard fsync(descriptor) == 0 else {
       throw FileError(path: path, action: "write", code: errno)
     }

@@ -32,6 +32,14 @@ package final class Safetensors: Sendable {
     "F8_E4M3": .f8e4m3, "F8_E5M2": .f8e5m2,
   ]
 
+  /// How the header names an element type.
+  static func typeName(_ type: ElementType) -> String {
+    guard let name = types.first(where: { $0.value == type })?.key else {
+      preconditionFailure("\(type) has no name")
+    }
+    return name
+  }
+
   package init(path: String) throws {
     let file = try MappedFile(path: path)
     let header = try Safetensors.header(of: file)

@@ -6,18 +6,17 @@ package import PipitTensors
 /// Compressed weights follow the `compressed-tensors` convention:
 /// `x.weight` i8 with `x.weight_scale` `[rows, 1]`, or `x.weight_packed` i32 `[rows, columns / 8]` (each holds
 /// eight 4-bit values plus 8, the first in the lowest bits) with `x.weight_scale` `[rows, columns / group]`
-/// and `x.weight_shape`. Either is one weight named `x.weight`.
+/// and `x.weight_shape`; where that shape has as many columns as the words have bytes, each byte is an 8-bit
+/// value plus 128 instead, with one scale a row. Each is one weight named `x.weight`. Scales may be f32, f16
+/// or bf16. Zero points and reordered groups are refused.
 package final class WeightFolder: WeightSource {
   package let path: String
   private let files: [Safetensors]
   private let fileOfName: [String: Int]
 
-  /// Names under which the field's libraries save weights, in the order in which they are looked for.
-  private static let stems = ["model", "diffusion_pytorch_model", "pytorch_model"]
-
   package init(path: String) throws {
     self.path = path
-    let files = try WeightFolder.fileNames(path).map { try Safetensors(path: path + "/" + $0) }
+    let files = try WeightFiles(folder: path).names.map { try Safetensors(path: path + "/" + $0) }
     var fileOfName: [String: Int] = [:]
     for (index, file) in files.enumerated() {
       for name in file.entries.keys.sorted() {
@@ -47,10 +46,12 @@ package final class WeightFolder: WeightSource {
 
   package func weight(named name: String) throws -> Weight? {
     if let (file, packed) = entry(name + "_packed") {
-      return try int4(name, file, packed)
+      try refuse(name)
+      return try isBytes(name, packed) ? int8(name, file, packed) : int4(name, file, packed)
     }
     guard let (file, entry) = entry(name) else { return nil }
     if entry.elementType == .i8, let (scaleFile, scale) = self.entry(name + "_scale") {
+      try refuse(name)
       return try int8(name, file, entry, scaleFile, scale)
     }
     return Weight(
@@ -64,6 +65,60 @@ package final class WeightFolder: WeightSource {
   }
 
   // MARK: Compressed weights
+
+  /// Parts of a compressed weight that would change its numbers in ways that are not implemented.
+  private func refuse(_ name: String) throws {
+    for suffix in ["_zero_point", "_g_idx", "_global_scale"] {
+      guard let (file, entry) = entry(name + suffix) else { continue }
+      throw FormatError(
+        path: file.file.path, part: "tensor '\(entry.name)'",
+        expected: "symmetric weights with groups in order (nothing else is supported)",
+        found: "\(entry.elementType.rawValue) \(entry.shape)")
+    }
+  }
+
+  /// Whether packed words hold four 8-bit values each, not eight 4-bit ones. (Up to four columns would fit
+  /// one word either way; 4-bit ones of that width are refused, so nothing is read wrongly.)
+  private func isBytes(_ name: String, _ packed: Safetensors.Entry) throws -> Bool {
+    guard packed.shape.rank == 2, let (file, shape) = entry(name + "_shape") else { return false }
+    let extents = try integers(file, shape)
+    return extents.count == 2 && extents[1] > 4 && (extents[1] - 1) / 4 == packed.shape[1] - 1
+  }
+
+  /// Four 8-bit values plus 128 a word, which become a block of signed ones.
+  private func int8(
+    _ name: String, _ file: Safetensors, _ packed: Safetensors.Entry
+  ) throws -> Weight {
+    func wrong(_ part: String, _ expected: String, _ found: String) -> FormatError {
+      FormatError(path: file.file.path, part: "tensor '\(part)'", expected: expected, found: found)
+    }
+    guard packed.elementType == .i32, packed.shape.rank == 2, packed.shape.count > 0,
+      packed.shape[1] <= 1 << 40, let (shapeFile, shape) = entry(name + "_shape")
+    else {
+      throw wrong(packed.name, "i32 [rows, columns / 4], not empty", "\(packed.shape)")
+    }
+    let (rows, stride) = (packed.shape[0], packed.shape[1] * 4)
+    let extents = try integers(shapeFile, shape)
+    guard extents.count == 2, extents[0] == rows, (stride - 3...stride).contains(extents[1]) else {
+      throw wrong(shape.name, "[\(rows), \(stride)]", "\(extents)")
+    }
+    guard let (scaleFile, scale) = entry(name + "_scale"), scale.shape.count == rows else {
+      throw wrong(name + "_scale", "\(rows) scales (one a row)", "others or none")
+    }
+    let columns = extents[1]
+    let source = file.bytes(of: packed)
+    let values = ByteStorage(count: rows * columns) { target in
+      for row in 0..<rows {
+        for column in 0..<columns {
+          target[row * columns + column] = source[row * stride + column] ^ 0x80
+        }
+      }
+    }
+    return Weight(
+      name: name, shape: [rows, columns],
+      storage: .int8(scales: try floats(scaleFile, scale).floats()), bytes: values.bytes,
+      owner: values)
+  }
 
   private func int8(
     _ name: String, _ file: Safetensors, _ entry: Safetensors.Entry, _ scaleFile: Safetensors,
@@ -149,44 +204,5 @@ package final class WeightFolder: WeightSource {
         path: file.file.path, part: "tensor '\(entry.name)'", expected: "i64 or i32",
         found: entry.elementType.rawValue)
     }
-  }
-
-  // MARK: Which files
-
-  private static func fileNames(_ folder: String) throws -> [String] {
-    func exists(_ name: String) -> Bool { access(folder + "/" + name, F_OK) == 0 }
-    for stem in stems {
-      for variant in ["", ".fp16"] {
-        let name = stem + variant + ".safetensors"
-        if exists(name) { return [name] }
-        let index = stem + ".safetensors.index" + variant + ".json"
-        if exists(index) { return try shards(folder, index) }
-      }
-    }
-    let pickles = ["pytorch_model.bin", "diffusion_pytorch_model.bin", "model.ckpt", "model.pt"]
-    if let pickle = pickles.first(where: exists) {
-      throw FormatError(
-        path: folder + "/" + pickle,
-        expected: "safetensors weights (convert it with the library that made it)",
-        found: "a pickle, which can run any code when it is read")
-    }
-    throw FormatError(
-      path: folder, expected: "model.safetensors or diffusion_pytorch_model.safetensors",
-      found: "neither")
-  }
-
-  private static func shards(_ folder: String, _ index: String) throws -> [String] {
-    let path = folder + "/" + index
-    let configuration = try JSON.configuration(path: path)
-    guard let map = try configuration.object("weight_map") else {
-      throw FormatError(path: path, part: "'weight_map'", expected: "an object", found: "none")
-    }
-    var names: Set<String> = []
-    for key in map.values.keys { names.insert(try map.string(key)) }
-    for name in names where name.isEmpty || name.contains("/") || name.hasPrefix(".") {
-      throw FormatError(
-        path: path, part: "'weight_map'", expected: "names of files beside it", found: "'\(name)'")
-    }
-    return names.sorted()
   }
 }

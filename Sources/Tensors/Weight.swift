@@ -122,6 +122,21 @@ package final class FloatStorage: Sendable {
   deinit { bytes.deallocate() }
 }
 
+/// Owns a block of bytes, 64-byte aligned.
+package final class ByteStorage: Sendable {
+  // SAFETY: written only in `init`; freed in `deinit`.
+  nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+
+  /// `fill` writes all of the `count` bytes.
+  package init(count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) {
+    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    fill(block)
+    bytes = UnsafeRawBufferPointer(block)
+  }
+
+  deinit { bytes.deallocate() }
+}
+
 /// Where a model's weights come from: a checkpoint folder, or a test's random numbers.
 package protocol WeightSource: Sendable {
   /// The names of all tensors (logical names: a compressed weight counts once).

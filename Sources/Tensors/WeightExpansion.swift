@@ -56,3 +56,19 @@ package func halfToFloat(_ bits: UInt16) -> Float {
     return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
   }
 }
+
+/// Single precision to IEEE half, to nearest, ties to even; too large becomes infinity.
+package func floatToHalf(_ value: Float) -> UInt16 {
+  let sign = UInt16(value.bitPattern >> 16 & 0x8000)
+  let magnitude = value.bitPattern & 0x7FFF_FFFF
+  if magnitude > 0x7F80_0000 { return sign | 0x7E00 }
+  if magnitude >= 0x477F_F000 { return sign | 0x7C00 }
+  if magnitude < 0x3880_0000 {
+    // Subnormal: a whole number of 2^-24; adding 1.5 * 2^-1 rounds to that, ties to even.
+    let rounded = Float(bitPattern: magnitude) + 0.75
+    return sign | UInt16(rounded.bitPattern - Float(0.75).bitPattern)
+  }
+  // Half of the last place less one, plus one where the place is odd: ties go to even.
+  let odd = magnitude >> 13 & 1
+  return sign | UInt16((magnitude - 0x3800_0000 + 0xFFF + odd) >> 13)
+}

@@ -23,7 +23,7 @@ struct PipitCommand: ParsableCommand {
     version: pipitVersion,
     subcommands: [
       GenerateCommand.self, SentimentCommand.self, ClassifyCommand.self, EncodeCommand.self,
-      RunCommand.self, InfoCommand.self, BenchCommand.self,
+      RunCommand.self, InfoCommand.self, BenchCommand.self, QuantizeCommand.self,
     ])
 
   /// Parses, runs, and turns every error into one line and an exit code of sysexits.

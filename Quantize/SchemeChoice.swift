@@ -1,0 +1,76 @@
+import PipitTensors
+
+/// The scheme of one tensor, and why it has another one than was asked for.
+struct SchemeChoice: Equatable {
+  let scheme: StorageScheme
+  /// Empty where it is the scheme that was asked for.
+  let reason: String
+}
+
+extension QuantizationRequest {
+  /// Decides on a tensor; `name` is what rules are matched against. `usedRules` gets the indices of rules
+  /// that decided about this tensor or were overruled by later ones.
+  func choice(for weight: Weight, name: String, usedRules: inout Set<Int>) -> SchemeChoice {
+    guard weight.expandsToFloat else { return SchemeChoice(scheme: .keep, reason: "no numbers") }
+    guard weight.isStoredMatrix else { return SchemeChoice(scheme: .keep, reason: "vector") }
+    let matching = rules.indices.filter { rules[$0].matches(name) }
+    usedRules.formUnion(matching)
+    if let last = matching.last {
+      return fitted(rules[last].scheme, weight, reason: "rule '\(rules[last].text)'")
+    }
+    if scheme.isInteger, let exception = weight.exception {
+      return SchemeChoice(scheme: .keep, reason: exception)
+    }
+    return fitted(scheme, weight, reason: "")
+  }
+
+  /// The scheme, or the nearest one that the weight's shape and type allow.
+  private func fitted(
+    _ scheme: StorageScheme, _ weight: Weight, reason: String
+  ) -> SchemeChoice {
+    switch scheme {
+    case .w4(let group) where weight.shape.rank != 2:
+      return SchemeChoice(scheme: .w8, reason: "w4 (groups of \(group)) is for matrices")
+    case .w4(let group) where weight.columns % group != 0:
+      return SchemeChoice(scheme: .w8, reason: "\(weight.columns) columns are no groups of \(group)")
+    case .f16 where weight.storedByteCount <= 2 * weight.shape.count:
+      return SchemeChoice(scheme: .keep, reason: "16 bits already")
+    default: return SchemeChoice(scheme: scheme, reason: reason)
+    }
+  }
+}
+
+extension Weight {
+  /// Whether it is what linear layers, embeddings and convolutions multiply with: nearly all of a model's
+  /// bytes. Vectors, tables of other names and matrices of a few numbers stay as they are.
+  fileprivate var isStoredMatrix: Bool {
+    (shape.rank == 2 || shape.rank == 4) && name.hasSuffix(".weight") && shape.count >= 1024
+      && columns <= 1 << 24
+  }
+
+  /// Why a matrix should not become integers, unless a rule says so: layers that everything passes
+  /// through, small ones as a rule.
+  fileprivate var exception: String? {
+    let parts = name.split(separator: ".").dropLast().map(String.init)
+    func has(_ words: [String]) -> Bool {
+      parts.contains { part in words.contains { part.contains($0) } }
+    }
+    if shape.rank == 4, !isDepthwise,
+      min(shape[0], shape[1]) <= 4 || has(["conv_in", "conv_out", "patch_embed"])
+    {
+      return "first or last convolution"
+    }
+    if has(["time_embedding", "timestep_embed", "time_embed", "t_embedder"]) {
+      return "time embedding"
+    }
+    if has(["position_embedding", "pos_embed", "token_type_embedding"]) {
+      return "table of positions or types"
+    }
+    let heads = ["classifier", "pre_classifier", "lm_head", "score", "head"]
+    if let first = parts.first, heads.contains(first) { return "head" }
+    if has(["norm"]) { return "norm" }
+    return nil
+  }
+
+  private var isDepthwise: Bool { shape[1] == 1 && shape[0] > 4 }
+}

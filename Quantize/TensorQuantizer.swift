@@ -1,0 +1,173 @@
+import PipitFormats
+import PipitKernels
+import PipitTensors
+
+/// One tensor on its way from a checkpoint to another: what becomes of it, and the work itself.
+struct TensorQuantizer {
+  let weight: Weight
+  let choice: SchemeChoice
+  let clipping: Clipping
+  let kernels: KernelTable
+  /// The file that it comes from, for error messages.
+  let path: String
+
+  /// Numbers that are looked at in one go: memory does not grow with the tensor.
+  private static let blockCount = 1 << 18
+
+  /// What the tensor becomes.
+  var outputs: [SafetensorsPlan.Tensor] {
+    typealias Tensor = SafetensorsPlan.Tensor
+    let (name, shape) = (weight.name, weight.shape)
+    switch choice.scheme {
+    case .keep:
+      guard case .dense(let type) = weight.storage else { preconditionFailure("\(name) is packed") }
+      return [Tensor(name: name, elementType: type, shape: shape)]
+    case .f16: return [Tensor(name: name, elementType: .f16, shape: shape)]
+    case .w8:
+      let ones = [Int](repeating: 1, count: shape.rank - 1)
+      return [
+        Tensor(name: name, elementType: .i8, shape: shape),
+        Tensor(name: name + "_scale", elementType: .f32, shape: Shape([shape[0]] + ones)),
+      ]
+    case .w4(let group):
+      let (rows, columns) = (weight.rows, weight.columns)
+      return [
+        Tensor(name: name + "_packed", elementType: .i32, shape: [rows, columns / 8]),
+        Tensor(name: name + "_scale", elementType: .f16, shape: [rows, columns / group]),
+        Tensor(name: name + "_shape", elementType: .i64, shape: [2]),
+      ]
+    }
+  }
+
+  var outputByteCount: Int { outputs.reduce(0) { $0 + $1.byteCount } }
+
+  /// Takes the bytes of an output tensor, in order.
+  typealias Sink = (_ bytes: UnsafeRawBufferPointer, _ name: String) throws -> Void
+
+  /// Does the work; returns how much was lost.
+  func run(_ sink: Sink) throws -> StorageError {
+    var error = StorageError()
+    switch choice.scheme {
+    case .keep: try copy(sink)
+    case .f16: error = try half(sink)
+    case .w8: error = try bytes(sink)
+    case .w4(let group): error = try nibbles(group, sink)
+    }
+    return error
+  }
+
+  // MARK: Schemes
+
+  private func copy(_ sink: Sink) throws {
+    if weight.expandsToFloat { try forEachBlock { _, _ in } }
+    var begin = 0
+    while begin < weight.bytes.count {
+      let end = min(weight.bytes.count, begin + TensorQuantizer.blockCount)
+      try sink(UnsafeRawBufferPointer(rebasing: weight.bytes[begin..<end]), weight.name)
+      begin = end
+    }
+  }
+
+  private func half(_ sink: Sink) throws -> StorageError {
+    var error = StorageError()
+    try forEachBlock { block, first in
+      let halves = block.map(floatToHalf)
+      if let index = halves.firstIndex(where: { $0 & 0x7C00 == 0x7C00 }) {
+        throw wrong("numbers that half precision holds (or --keep)", "\(block[index])")
+      }
+      error.add(block) { halfToFloat(halves[$0]) }
+      try halves.withUnsafeBytes { try sink($0, weight.name) }
+    }
+    return error
+  }
+
+  private func bytes(_ sink: Sink) throws -> StorageError {
+    var error = StorageError()
+    var scales: [Float] = []
+    let columns = weight.columns
+    try forEachBlock(rowCount: columns) { block, _ in
+      var values = [Int8](repeating: 0, count: block.count)
+      try values.withUnsafeMutableBufferPointer { values in
+        guard let values = values.baseAddress else { return }
+        for begin in stride(from: 0, to: block.count, by: columns) {
+          let row = UnsafeBufferPointer(rebasing: block[begin..<begin + columns])
+          let scale = Rounding.scale(row, low: -127, high: 127, clipping: clipping) { $0 }
+          guard scale > 0 else { throw wrong("numbers above 1e-36", "smaller ones") }
+          Rounding.quantize(
+            row, scale: scale, low: -127, high: 127, into: values + begin, error: &error)
+          scales.append(scale)
+        }
+      }
+      try values.withUnsafeBytes { try sink($0, weight.name) }
+    }
+    try scales.withUnsafeBytes { try sink($0, weight.name + "_scale") }
+    return error
+  }
+
+  private func nibbles(_ group: Int, _ sink: Sink) throws -> StorageError {
+    var error = StorageError()
+    try forEachBlock(rowCount: weight.columns) { block, _ in
+      var values = [Int8](repeating: 0, count: block.count)
+      var scales: [UInt16] = []
+      try values.withUnsafeMutableBufferPointer { values in
+        guard let values = values.baseAddress else { return }
+        for begin in stride(from: 0, to: block.count, by: group) {
+          let row = UnsafeBufferPointer(rebasing: block[begin..<begin + group])
+          let scale = Rounding.scale(row, low: -8, high: 7, clipping: clipping) { scale in
+            // 2^-24 is the smallest number of half precision above zero.
+            halfToFloat(floatToHalf(max(scale, 0x1p-24)))
+          }
+          guard scale.isFinite else {
+            throw wrong("numbers whose scales half precision holds (or --keep)", "\(row[0])")
+          }
+          Rounding.quantize(row, scale: scale, low: -8, high: 7, into: values + begin, error: &error)
+          scales.append(floatToHalf(scale))
+        }
+      }
+      let packed = stride(from: 0, to: values.count, by: 2).map { index in
+        UInt8(values[index] + 8) | UInt8(values[index + 1] + 8) << 4
+      }
+      try packed.withUnsafeBytes { try sink($0, weight.name + "_packed") }
+      try scales.withUnsafeBytes { try sink($0, weight.name + "_scale") }
+    }
+    let shape = weight.shape.extents.map { Int64($0) }
+    try shape.withUnsafeBytes { try sink($0, weight.name + "_shape") }
+    return error
+  }
+
+  // MARK: Reading
+
+  /// Calls `body` with the tensor's numbers, some whole rows of `rowCount` at a time, after seeing that they
+  /// are numbers.
+  private func forEachBlock(
+    rowCount: Int = 1, _ body: (_ block: UnsafeBufferPointer<Float>, _ first: Int) throws -> Void
+  ) throws {
+    let total = weight.shape.count
+    let flat = weight.flat
+    let step = max(1, TensorQuantizer.blockCount / max(rowCount, 1)) * rowCount
+    let memory = UnsafeMutablePointer<Float>.allocate(capacity: max(1, min(step, total)))
+    defer { memory.deallocate() }
+    var first = 0
+    while first < total {
+      let end = min(total, first + step)
+      kernels.expand(flat, rows: first..<end, into: memory)
+      let block = UnsafeBufferPointer(start: memory, count: end - first)
+      if let index = Rounding.firstOddity(block) {
+        throw wrong("finite numbers", "\(block[index]) at element \(first + index)")
+      }
+      try body(block, first)
+      first = end
+    }
+  }
+
+  private func wrong(_ expected: String, _ found: String) -> FormatError {
+    FormatError(path: path, part: "tensor '\(weight.name)'", expected: expected, found: found)
+  }
+}
+
+extension Weight {
+  /// The same numbers one below the other.
+  fileprivate var flat: Weight {
+    Weight(name: name, shape: [shape.count], storage: storage, bytes: bytes, owner: owner)
+  }
+}
