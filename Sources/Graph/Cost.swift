@@ -24,10 +24,10 @@ extension Graph {
     switch node.op {
     case .linear(let op):
       cost.operationCount = 2 * output.rows * op.columns * op.depth
-      cost.weightByteCount = 4 * op.columns * op.depth
+      cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.columns * op.depth
     case .conv2D(let op):
       cost.operationCount = 2 * output.count * op.weight.columns
-      cost.weightByteCount = 4 * op.weight.shape.count
+      cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.weight.shape.count
     case .attention(let op):
       let keys = self[node.inputs[1]].shape[1]
       // Scores and weighted sum; of a causal one half of both is never computed.

@@ -9,11 +9,39 @@ package struct ValueID: Hashable, Sendable, Comparable {
   package static func < (left: ValueID, right: ValueID) -> Bool { left.index < right.index }
 }
 
+/// How 8-bit integers stand for numbers.
+package enum Quantization: Hashable, Sendable {
+  /// Each row has its own scale, which lies behind it (`quantize_rows_i8` in the kernels' contract).
+  case rows
+  /// value = (stored - zeroPoint) * scale.
+  case tensor(scale: Float, zeroPoint: Int8)
+
+  /// What a weight asks of its input.
+  package init?(_ activations: Weight.Activations) {
+    switch activations {
+    case .float: return nil
+    case .dynamicPerToken: self = .rows
+    case .staticPerTensor(let scale, let zeroPoint):
+      self = .tensor(scale: scale, zeroPoint: zeroPoint)
+    }
+  }
+
+  /// Bytes from row to row of `columns` numbers.
+  package func rowStride(columns: Int) -> Int {
+    switch self {
+    case .rows: (columns + 3) / 4 * 4 + 4
+    case .tensor: columns
+    }
+  }
+}
+
 /// What is known of a value before anything runs.
 package struct ValueInfo: Hashable, Sendable {
   package var shape: Shape
-  /// `.f32`, or `.i32` for ids.
+  /// `.f32`, `.i32` for ids, `.i8` for quantized numbers.
   package var elementType: ElementType
+  /// Of `.i8`.
+  package var quantization: Quantization?
   /// Where it comes from, for people: the scope of the layer that makes it, or the input's name.
   package var name: String
 
@@ -23,7 +51,18 @@ package struct ValueInfo: Hashable, Sendable {
     self.name = name
   }
 
-  package var byteCount: Int { shape.count * elementType.byteCount }
+  /// The same numbers as 8-bit integers.
+  package func quantized(_ quantization: Quantization) -> ValueInfo {
+    var result = self
+    result.elementType = .i8
+    result.quantization = quantization
+    return result
+  }
+
+  package var byteCount: Int {
+    guard let quantization else { return shape.count * elementType.byteCount }
+    return shape.rows * quantization.rowStride(columns: shape.columns)
+  }
 }
 
 /// One operation: reads its inputs, makes its output.

@@ -27,11 +27,29 @@ extension Op {
     case .transpose(let op): try op.outputShape(inputs)
     case .slice(let op): try op.outputShape(inputs)
     case .concatenate(let op): try op.outputShape(inputs)
-    case .activation, .affine, .softmax, .l2Normalize, .keyBias, .maskWeights: try sameShape(inputs)
+    case .activation, .affine, .softmax, .l2Normalize, .keyBias, .maskWeights, .quantize:
+      try sameShape(inputs)
     }
   }
 
-  /// The element type that input `index` must have: ids and masks are i32, all else f32.
+  /// Whether input `index` may be quantized: the left operand of an integer product, or a view's source.
+  package func readsIntegers(_ index: Int) -> Bool {
+    switch self {
+    case .linear, .conv2D: index == 0
+    case .reshape: true
+    default: false
+    }
+  }
+
+  /// Whether the output may be quantized.
+  package var writesIntegers: Bool {
+    switch self {
+    case .linear, .conv2D, .layerNorm, .groupNorm, .activation, .gatedGELU, .reshape, .quantize: true
+    default: false
+    }
+  }
+
+  /// The element type that input `index` must have unless it is quantized: ids and masks are i32, all else f32.
   package func inputElementType(_ index: Int) -> ElementType {
     switch self {
     case .embedding, .positionEmbedding, .keyBias, .maskWeights: .i32

@@ -19,6 +19,8 @@ package enum Op: Sendable {
   case modulate(Modulate)
   case gateAdd(GateAdd)
   case gatedGELU
+  /// Numbers as 8-bit integers, as the output's `quantization` says.
+  case quantize
   // Normalization
   case layerNorm(LayerNorm)
   case groupNorm(GroupNorm)

@@ -16,6 +16,7 @@ extension Op {
     case .modulate: "modulate"
     case .gateAdd: "gate_add"
     case .gatedGELU: "geglu"
+    case .quantize: "quantize"
     case .layerNorm: "layer_norm"
     case .groupNorm: "group_norm"
     case .channelAffine: "channel_affine"
@@ -68,8 +69,9 @@ extension Graph {
     for node in nodes {
       let inputs = node.inputs.map { "%\($0.index)" }.joined(separator: ", ")
       let info = self[node.output]
+      let type = info.elementType == .i8 ? " i8" : ""
       lines.append(
-        "%\(node.output.index) \(info.shape) = \(node.op.name)\(node.op.fusions) (\(inputs))  \(info.name)"
+        "%\(node.output.index) \(info.shape)\(type) = \(node.op.name)\(node.op.fusions) (\(inputs))  \(info.name)"
       )
     }
     lines += outputs.map { "output '\($0.name)' = %\($0.value.index)" }

@@ -41,6 +41,7 @@ extension Graph {
         throw GraphFault(description: "\(place): reads value \(input.index) before it is made")
       }
       let expected = node.op.inputElementType(position)
+      if self[input].elementType == .i8, node.op.readsIntegers(position) { continue }
       guard self[input].elementType == expected else {
         throw GraphFault(
           description: "\(place): input \(position) is \(self[input].elementType), not \(expected)")
@@ -52,7 +53,11 @@ extension Graph {
     } catch {
       throw GraphFault(description: "\(place): \(error)")
     }
-    guard inferred == self[node.output].shape, self[node.output].elementType == .f32 else {
+    let output = self[node.output]
+    let isInteger = output.elementType == .i8 && output.quantization != nil
+    guard inferred == output.shape,
+      output.elementType == .f32 || (isInteger && node.op.writesIntegers)
+    else {
       throw GraphFault(
         description: "\(place): output is \(self[node.output].shape), inferred \(inferred)")
     }

@@ -42,6 +42,7 @@ package struct Lowering {
     case .modulate(let op): [modulate(op, node)]
     case .gateAdd(let op): [gateAdd(op, node)]
     case .gatedGELU: [gatedGELU(node)]
+    case .quantize: [quantize(node)]
     case .layerNorm(let op): [layerNorm(op, node)]
     case .groupNorm(let op): groupNorm(op, node)
     case .channelAffine(let op): [channelAffine(op, node)]
@@ -85,6 +86,15 @@ package struct Lowering {
       preconditionFailure("value without memory")
     }
     return UnsafePointer(address.assumingMemoryBound(to: Int32.self))
+  }
+
+  /// Where a quantized value is read from or written to.
+  func integers(_ value: ValueID) -> UnsafeMutablePointer<Int8> {
+    precondition(graph[value].elementType == .i8)
+    guard let address = arena.address(of: value) else {
+      preconditionFailure("value without memory")
+    }
+    return address.assumingMemoryBound(to: Int8.self)
   }
 
   func target(_ value: ValueID) -> UnsafeMutablePointer<Float> {

@@ -8,6 +8,7 @@ package final class PackedWeights {
   private let kernels: KernelTable
   private let pool: ThreadPool?
   private var matrices: [Key: PackedMatrix] = [:]
+  private var integers: [Key: PackedIntegers] = [:]
 
   private struct Key: Hashable {
     let owners: [ObjectIdentifier]
@@ -31,7 +32,9 @@ package final class PackedWeights {
   package var level: String { kernels.name }
 
   /// Bytes of all packed weights.
-  package var byteCount: Int { matrices.values.reduce(0) { $0 + $1.byteCount } }
+  package var byteCount: Int {
+    matrices.values.reduce(0) { $0 + $1.byteCount } + integers.values.reduce(0) { $0 + $1.byteCount }
+  }
 
   /// The rows of several weights, one below the other.
   func stacked(_ weights: [Weight]) -> PackedMatrix {
@@ -85,6 +88,57 @@ package final class PackedWeights {
     if rows.upperBound == weight.rows { release(weight) }
     matrices[key] = matrix
     return matrix
+  }
+
+  /// As `stacked`, of 8-bit weights that stay integers.
+  func stackedIntegers(_ weights: [Weight]) -> PackedIntegers {
+    let key = Key(
+      owners: weights.map { ObjectIdentifier($0.owner) }, names: weights.map(\.name), part: 0)
+    if let packed = integers[key] { return packed }
+    let depth = weights[0].columns
+    let packed = PackedIntegers(
+      columns: weights.reduce(0) { $0 + $1.rows }, depth: depth, kernels: kernels, forEach: forEach
+    ) { range, output in
+      var first = 0
+      for weight in weights {
+        let part = range.clamped(to: first..<first + weight.rows)
+        if !part.isEmpty, let start = weight.bytes.baseAddress {
+          UnsafeMutableRawPointer(output + (part.lowerBound - range.lowerBound) * depth)
+            .copyMemory(
+              from: start + (part.lowerBound - first) * depth, byteCount: part.count * depth)
+        }
+        first += weight.rows
+      }
+    }
+    weights.forEach(release)
+    integers[key] = packed
+    return packed
+  }
+
+  /// As `convolution`, of an 8-bit weight that stays integers.
+  func convolutionIntegers(_ weight: Weight) -> PackedIntegers {
+    let key = Key(owners: [ObjectIdentifier(weight.owner)], names: [weight.name], part: 0)
+    if let packed = integers[key] { return packed }
+    let channels = weight.shape[1]
+    let taps = weight.shape[2] * weight.shape[3]
+    let depth = channels * taps
+    let packed = PackedIntegers(
+      columns: weight.rows, depth: depth, kernels: kernels, forEach: forEach
+    ) { range, output in
+      guard let start = weight.bytes.baseAddress else { return }
+      for row in range {
+        let source = (start + row * depth).assumingMemoryBound(to: Int8.self)
+        let target = output + (row - range.lowerBound) * depth
+        for tap in 0..<taps {
+          for channel in 0..<channels {
+            target[tap * channels + channel] = source[channel * taps + tap]
+          }
+        }
+      }
+    }
+    release(weight)
+    integers[key] = packed
+    return packed
   }
 
   /// The file's pages of a weight are not needed once it is packed.

@@ -13,10 +13,33 @@ struct ReferenceEvaluator {
   }
 
   mutating func run() -> [String: [Float]] {
-    for node in graph.nodes { values[node.output] = evaluate(node) }
+    for node in graph.nodes {
+      let result = evaluate(node)
+      let info = graph[node.output]
+      values[node.output] = info.quantization.map { quantized(result, $0, info.shape) } ?? result
+    }
     var outputs: [String: [Float]] = [:]
     for port in graph.outputs { outputs[port.name] = (values[port.value] ?? []).map { Float($0) } }
     return outputs
+  }
+
+  /// Numbers as their integers stand for them.
+  private func quantized(
+    _ x: [Double], _ quantization: Quantization, _ shape: Shape
+  ) -> [Double] {
+    switch quantization {
+    case .rows:
+      return rows(x, shape.columns) { row in
+        let largest = row.map(abs).max() ?? 0
+        return row.map { ($0 * 127 / largest).rounded(.toNearestOrEven) * largest / 127 }
+      }
+    case .tensor(let scale, let zeroPoint):
+      let zero = Double(zeroPoint)
+      return x.map { value in
+        let stored = (value / Double(scale)).rounded(.toNearestOrEven) + zero
+        return (min(max(stored, -128), 127) - zero) * Double(scale)
+      }
+    }
   }
 
   private func evaluate(_ node: Node) -> [Double] {
@@ -48,6 +71,7 @@ struct ReferenceEvaluator {
         }
       }
     case .affine(let op): return x[0].map { $0 * Double(op.scale) + Double(op.shift) }
+    case .quantize: return x[0]
     case .modulate(let op): return modulate(op, x, shapes)
     case .gateAdd(let op): return gateAdd(op, x, shapes)
     case .gatedGELU: return gatedGELU(x[0], out)

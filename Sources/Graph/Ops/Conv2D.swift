@@ -46,6 +46,14 @@ package struct Conv2D: Sendable {
     self.groups = groups
   }
 
+  /// What the weight asks of the input; `nil` where the convolution is one of floats. Grouped ones are;
+  /// so are those that would have a scale for each pixel, unless a window is one pixel.
+  package var inputQuantization: Quantization? {
+    guard groups == 1, let quantization = weight.inputQuantization else { return nil }
+    let isPointwise = kernelHeight == 1 && kernelWidth == 1 && stride == 1 && upsample == 1
+    return quantization == .rows && !(isPointwise && padding == Padding(0)) ? nil : quantization
+  }
+
   package var kernelHeight: Int { weight.shape[2] }
   package var kernelWidth: Int { weight.shape[3] }
 

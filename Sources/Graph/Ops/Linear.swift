@@ -19,6 +19,12 @@ package struct Linear: Sendable {
     self.biases = biases
   }
 
+  /// What all weights ask of the input; `nil` where the product is one of floats.
+  package var inputQuantization: Quantization? {
+    let first = weights[0].inputQuantization
+    return weights.allSatisfy { $0.inputQuantization == first } ? first : nil
+  }
+
   package var depth: Int { weights[0].columns }
   package var columns: Int { weights.reduce(0) { $0 + $1.rows } }
 
@@ -40,5 +46,13 @@ package struct Linear: Sendable {
       throw .invalid("residual \(inputs[1]) is not of the output's shape \(output)")
     }
     return output
+  }
+}
+
+extension Weight {
+  /// What the weight asks of its layer's input, if it is one of 8-bit integers itself.
+  package var inputQuantization: Quantization? {
+    guard case .int8 = storage else { return nil }
+    return Quantization(activations)
   }
 }

@@ -23,16 +23,10 @@ extension Optimizer {
 
   private static func fold(_ norm: ChannelAffine, into convolution: Conv2D) -> Conv2D {
     let (scale, shift) = norm.scaleAndShift()
-    var weight = convolution.weight.floats()
-    let columns = convolution.weight.columns
-    for row in scale.indices {
-      for column in 0..<columns { weight[row * columns + column] *= scale[row] }
-    }
     var bias = convolution.bias?.floats() ?? [Float](repeating: 0, count: scale.count)
     for row in scale.indices { bias[row] = bias[row] * scale[row] + shift[row] }
     var folded = convolution
-    folded.weight = Weight(
-      name: convolution.weight.name, shape: convolution.weight.shape, values: weight)
+    folded.weight = convolution.weight.scalingRows(by: scale)
     folded.bias = Weight(name: norm.bias.name, shape: norm.bias.shape, values: bias)
     return folded
   }
@@ -54,5 +48,21 @@ extension ChannelAffine {
       shift.append(Float(Double(bias[channel]) - Double(mean[channel]) * factor))
     }
     return (scale, shift)
+  }
+}
+
+extension Weight {
+  /// Each row times a number; integers stay what they are, and their scales take it.
+  fileprivate func scalingRows(by factors: [Float]) -> Weight {
+    if case .int8(let scales) = storage {
+      return Weight(
+        name: name, shape: shape, storage: .int8(scales: zip(scales, factors).map { $0 * $1 }),
+        activations: activations, bytes: bytes, owner: owner)
+    }
+    var values = floats()
+    for row in factors.indices {
+      for column in 0..<columns { values[row * columns + column] *= factors[row] }
+    }
+    return Weight(name: name, shape: shape, values: values)
   }
 }

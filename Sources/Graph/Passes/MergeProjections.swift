@@ -19,7 +19,7 @@ extension Optimizer {
       if let query = makers[0], graph.nodes[query].inputs[0] == graph.nodes[key].inputs[0] {
         merged.insert(query, at: 0)
       }
-      guard Set(merged).count == merged.count else { continue }
+      guard Set(merged).count == merged.count, graph.agreeOnInput(merged) else { continue }
       let stack = graph.stack(merged)
       let width = attention.heads * attention.headDimension
       attention.keyOffset = merged.count == 3 ? width : 0
@@ -43,6 +43,14 @@ extension Graph {
       case .linear(let linear) = nodes[index].op, linear.epilogue == Epilogue()
     else { return nil }
     return index
+  }
+
+  /// Whether linears want the same of their input.
+  fileprivate func agreeOnInput(_ indices: [Int]) -> Bool {
+    let wishes = indices.map { index -> Quantization? in
+      if case .linear(let linear) = nodes[index].op { linear.inputQuantization } else { nil }
+    }
+    return Set(wishes).count == 1
   }
 
   /// Turns the last of some linears over one input into one that has the rows of all, in order.

@@ -20,6 +20,13 @@ final class RangeStep: Step {
 
 extension Lowering {
   func activation(_ op: Activation, _ node: Node) -> Step {
+    if let store = integerStore(node) {
+      let x = source(node.inputs[0])
+      return quantizing(store) { [kernels] y, rows in
+        kernels.activate(
+          y, x + rows.lowerBound * store.columns, count: rows.count * store.columns, op.kernel)
+      }
+    }
     let (x, y) = (source(node.inputs[0]), target(node.output))
     let count = shape(node.output).count
     return RangeStep(Split(count, tiles: tiles(operations: count), grain: 64)) { [kernels] range in
@@ -141,6 +148,13 @@ extension Lowering {
   }
 
   func gatedGELU(_ node: Node) -> Step {
+    if let store = integerStore(node) {
+      let x = source(node.inputs[0])
+      return quantizing(store) { [kernels] y, rows in
+        kernels.gatedGELU(
+          y, x + 2 * rows.lowerBound * store.columns, rows: rows.count, columns: store.columns)
+      }
+    }
     let (x, y) = (source(node.inputs[0]), target(node.output))
     let extents = shape(node.output)
     let columns = extents.columns

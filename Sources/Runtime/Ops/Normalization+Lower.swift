@@ -6,6 +6,14 @@ extension Lowering {
   func layerNorm(_ op: LayerNorm, _ node: Node) -> Step {
     let gain = Parameter(op.gain)
     let bias = Parameter(op.bias)
+    if let store = integerStore(node) {
+      let x = source(node.inputs[0])
+      return quantizing(store) { [kernels] y, rows in
+        kernels.layerNorm(
+          y, x + rows.lowerBound * store.columns, gain: gain?.pointer, bias: bias?.pointer,
+          rows: rows.count, columns: store.columns, epsilon: op.epsilon)
+      }
+    }
     return rowStep(node) { [kernels] y, x, rows, columns in
       kernels.layerNorm(
         y, x, gain: gain?.pointer, bias: bias?.pointer, rows: rows, columns: columns,
@@ -50,15 +58,20 @@ extension Lowering {
   }
 
   func groupNorm(_ op: GroupNorm, _ node: Node) -> [Step] {
+    let store = integerStore(node)
     let work = GroupNormWork(
-      op: op, x: source(node.inputs[0]), y: target(node.output), shape: shape(node.output),
-      kernels: kernels)
+      op: op, x: source(node.inputs[0]), y: store == nil ? target(node.output) : nil,
+      shape: shape(node.output), kernels: kernels)
     let extents = shape(node.output)
     let sums = RangeStep(Split(work.stripeCount, tiles: tiles(operations: extents.count / 4))) {
       for stripe in $0 { work.sum(stripe) }
     }
     let fold = RangeStep(Split(extents[0], tiles: 1)) {
       for image in $0 { work.fold(image) }
+    }
+    if let store {
+      let apply = quantizing(store) { y, pixels in work.apply(pixels, to: y) }
+      return [sums, fold, apply]
     }
     let apply = RangeStep(Split(work.stripeCount, tiles: tiles(operations: extents.count / 4))) {
       for stripe in $0 { work.apply(stripe) }
@@ -75,7 +88,7 @@ private final class GroupNormWork {
   private let op: GroupNorm
   private let kernels: KernelTable
   private let x: UnsafePointer<Float>
-  private let y: UnsafeMutablePointer<Float>
+  private let y: UnsafeMutablePointer<Float>?
   private let pixels: Int
   private let channels: Int
   private let stripesPerImage: Int
@@ -86,7 +99,7 @@ private final class GroupNormWork {
   let stripeCount: Int
 
   init(
-    op: GroupNorm, x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>, shape: Shape,
+    op: GroupNorm, x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>?, shape: Shape,
     kernels: KernelTable
   ) {
     self.op = op
@@ -164,10 +177,25 @@ private final class GroupNormWork {
 
   func apply(_ stripe: Int) {
     let (image, range) = pixelRange(stripe)
-    let first = (image * pixels + range.lowerBound) * channels
+    guard let y else { preconditionFailure("a group norm without a place for its result") }
+    apply(image, range, to: y + (image * pixels + range.lowerBound) * channels)
+  }
+
+  /// Of a run of pixels over all images, to a place of its own.
+  func apply(_ run: Range<Int>, to y: UnsafeMutablePointer<Float>) {
+    var first = run.lowerBound
+    while first < run.upperBound {
+      let image = first / pixels
+      let range = first - image * pixels..<min(pixels, run.upperBound - image * pixels)
+      apply(image, range, to: y + (first - run.lowerBound) * channels)
+      first += range.count
+    }
+  }
+
+  private func apply(_ image: Int, _ range: Range<Int>, to y: UnsafeMutablePointer<Float>) {
     let scale = scaleShift + image * 2 * channels
     kernels.scaleShift(
-      y + first, x + first, scale: scale, shift: scale + channels, pixels: range.count,
-      channels: channels, op.activation?.kernel ?? .none)
+      y, x + (image * pixels + range.lowerBound) * channels, scale: scale, shift: scale + channels,
+      pixels: range.count, channels: channels, op.activation?.kernel ?? .none)
   }
 }

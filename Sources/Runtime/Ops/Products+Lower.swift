@@ -108,6 +108,9 @@ private final class AttentionStep: Step {
 
 extension Lowering {
   func linear(_ op: Linear, _ node: Node) -> Step {
+    if let quantization = graph[node.inputs[0]].quantization {
+      return integerLinear(op, node, quantization)
+    }
     let matrix = weights.stacked(op.weights)
     let input = shape(node.inputs[0])
     let bias = bias(op)
@@ -122,7 +125,7 @@ extension Lowering {
   }
 
   /// The biases of stacked weights one behind the other, zeros where one has none.
-  private func bias(_ op: Linear) -> Parameter? {
+  func bias(_ op: Linear) -> Parameter? {
     guard op.biases.contains(where: { $0 != nil }) else { return nil }
     var values: [Float] = []
     for (weight, bias) in zip(op.weights, op.biases) {
@@ -131,7 +134,7 @@ extension Lowering {
     return Parameter(values)
   }
 
-  private func epilogue(
+  func epilogue(
     _ epilogue: Epilogue, _ node: Node, bias: Parameter?, stride: Int, offset: Int = 0
   ) -> KernelEpilogue {
     var result = KernelEpilogue()
@@ -149,6 +152,9 @@ extension Lowering {
     let input = shape(node.inputs[0])
     let output = shape(node.output)
     let bias = Parameter(op.bias)
+    if let quantization = graph[node.inputs[0]].quantization {
+      return [integerConvolution(op, node, bias, quantization)]
+    }
     if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
       return [depthwise(op, node, bias)]
     }
@@ -200,7 +206,7 @@ extension Lowering {
       call: call, grid: grid, weights: weights, parameters: parameters, scratch: scratch)
   }
 
-  private func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
+  func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
     var geometry = ConvolutionGeometry()
     geometry.batch = input[0]
     geometry.inputHeight = input[1]

@@ -1,0 +1,173 @@
+import CKernels
+
+/// What happens to an integer sum before it is stored; see `epilogue_i8` in the contract.
+package struct IntegerEpilogue {
+  /// [columns]: the weight's scale, times the input's where that is one for all.
+  package var columnScales: UnsafePointer<Float>
+  /// The scale of the input's first row, if rows have their own, `rowScaleStride` bytes apart.
+  package var rowScales: UnsafePointer<Float>?
+  package var rowScaleStride = 0
+  /// The input's.
+  package var zeroPoint: Int8 = 0
+  package var floats = KernelEpilogue()
+  /// Where integers are stored instead of floats, and how.
+  package var integers: UnsafeMutablePointer<Int8>?
+  package var outputScale: Float = 1
+  package var outputZeroPoint: Int8 = 0
+
+  package init(columnScales: UnsafePointer<Float>) { self.columnScales = columnScales }
+
+  var raw: epilogue_i8 {
+    epilogue_i8(
+      column_scale: columnScales, row_scale: rowScales, row_scale_stride: rowScaleStride,
+      zero_point: Int32(zeroPoint), floats: floats.raw, integers: integers,
+      inverse_scale: 1 / outputScale, output_zero_point: Int32(outputZeroPoint))
+  }
+}
+
+/// An 8-bit weight `[columns, depth]` in the order of one level's integer products.
+package final class PackedIntegers: Sendable {
+  package let columns: Int
+  package let depth: Int
+  package let byteCount: Int
+  let tileColumns: Int
+
+  // SAFETY: written only in `init`; freed in `deinit`; read-only in between.
+  nonisolated(unsafe) let values: UnsafePointer<Int8>
+
+  /// As `PackedMatrix.init`: `read` writes rows `range`, `depth` bytes each.
+  package init(
+    columns: Int, depth: Int, kernels: KernelTable,
+    forEach: (_ count: Int, _ body: (Int) -> Void) -> Void = { (0..<$0).forEach($1) },
+    read: @escaping (_ range: Range<Int>, _ rows: UnsafeMutablePointer<Int8>) -> Void
+  ) {
+    precondition(columns > 0)
+    precondition(depth > 0 && depth <= PackedIntegers.greatestDepth)
+    var kernel = kernels.raw.pointee.gemm_i8
+    let tile = kernel.tile_columns
+    let panels = (columns + tile - 1) / tile
+    let panelBytes = gemm_i8_panel_bytes(&kernel, depth)
+    let packed = BlockMemory.allocate(byteCount: panels * panelBytes)
+      .bindMemory(to: Int8.self, capacity: panels * panelBytes)
+    let pack = kernel.pack_panel
+    forEach(panels) { panel in
+      withUnsafeTemporaryAllocation(of: Int8.self, capacity: tile * depth) { rows in
+        guard let rows = rows.baseAddress else { return }
+        let range = panel * tile..<min(columns, (panel + 1) * tile)
+        read(range, rows)
+        pack?(packed + panel * panelBytes, rows, depth, range.count, depth)
+      }
+    }
+    self.columns = columns
+    self.depth = depth
+    byteCount = panels * panelBytes
+    tileColumns = tile
+    values = UnsafePointer(packed)
+  }
+
+  deinit { values.deallocate() }
+
+  /// The deepest product whose sums cannot overflow.
+  package static let greatestDepth = 65536
+
+  package var panelCount: Int { (columns + tileColumns - 1) / tileColumns }
+}
+
+/// One integer matrix product, ready to run: y = epilogue(a W^T).
+package struct IntegerGemmCall {
+  private let kernel: gemm_i8_kernels
+  private let arguments: gemm_i8_args
+  package let panelCount: Int
+
+  /// a: [rows, weights.depth] with `aStride`; y: [rows, weights.columns] dense; not overlapping. y is not
+  /// written where the epilogue stores integers.
+  package init(
+    kernels: KernelTable, a: UnsafePointer<Int8>, aStride: Int, weights: PackedIntegers,
+    y: UnsafeMutablePointer<Float>?, rows: Int, epilogue: IntegerEpilogue
+  ) {
+    precondition(aStride >= weights.depth)
+    precondition(y != nil || epilogue.integers != nil)
+    kernel = kernels.raw.pointee.gemm_i8
+    precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
+    arguments = gemm_i8_args(
+      a: a, a_stride: aStride, packed: weights.values, y: y, y_stride: weights.columns, rows: rows,
+      columns: weights.columns, depth: weights.depth, epilogue: epilogue.raw)
+    panelCount = weights.panelCount
+  }
+
+  package var tileRows: Int { kernel.tile_rows }
+
+  /// Computes a range of rows and panels; disjoint ranges can run at the same time.
+  package func run(rows: Range<Int>, panels: Range<Int>) {
+    withUnsafePointer(to: arguments) {
+      kernel.gemm($0, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+    }
+  }
+}
+
+/// One integer convolution, ready to run.
+package struct IntegerConv2DCall {
+  private let kernel: gemm_i8_kernels
+  private let arguments: conv2d_i8_args
+  package let pixelCount: Int
+  package let panelCount: Int
+
+  /// weights: OHWI rows packed.
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Int8>,
+    weights: PackedIntegers, y: UnsafeMutablePointer<Float>?, epilogue: IntegerEpilogue
+  ) {
+    let g = geometry
+    precondition(g.xPixelStride >= g.inputChannels)
+    precondition(g.yPixelStride >= g.outputChannels)
+    precondition(y != nil || epilogue.integers != nil)
+    precondition(weights.columns == g.outputChannels)
+    precondition(weights.depth == g.kernelHeight * g.kernelWidth * g.inputChannels)
+    kernel = kernels.raw.pointee.gemm_i8
+    precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
+    arguments = conv2d_i8_args(
+      x: x, packed: weights.values, y: y, x_pixel_stride: g.xPixelStride,
+      y_pixel_stride: g.yPixelStride, batch: g.batch, input_height: g.inputHeight,
+      input_width: g.inputWidth, input_channels: g.inputChannels, output_height: g.outputHeight,
+      output_width: g.outputWidth, output_channels: g.outputChannels,
+      kernel_height: g.kernelHeight, kernel_width: g.kernelWidth, stride_height: g.stride,
+      stride_width: g.stride, pad_top: g.padTop, pad_left: g.padLeft, dilation_height: g.dilation,
+      dilation_width: g.dilation, upsample: g.upsample, epilogue: epilogue.raw)
+    pixelCount = g.pixelCount
+    panelCount = weights.panelCount
+  }
+
+  package var tileRows: Int { kernel.tile_rows }
+
+  /// Computes a range of output pixels and panels; disjoint ranges can run at the same time.
+  package func run(pixels: Range<Int>, panels: Range<Int>) {
+    withUnsafePointer(to: arguments) {
+      kernel.conv2d($0, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
+    }
+  }
+}
+
+extension KernelTable {
+  /// y[i] = clamp(round(x[i] / scale) + zeroPoint, -128...127).
+  package func quantize(
+    _ y: UnsafeMutablePointer<Int8>, _ x: UnsafePointer<Float>, count: Int, scale: Float,
+    zeroPoint: Int8
+  ) {
+    precondition(scale > 0)
+    raw.pointee.quantize_i8(y, x, count, 1 / scale, Int32(zeroPoint))
+  }
+
+  /// Each row by its own largest magnitude, its scale behind it.
+  package func quantizeRows(
+    _ y: UnsafeMutablePointer<Int8>, _ x: UnsafePointer<Float>, rows: Int, columns: Int
+  ) {
+    precondition(columns > 0)
+    raw.pointee.quantize_rows_i8(y, x, rows, columns)
+  }
+
+  /// As `computeAtPeak`, of integer multiply-adds.
+  package func computeIntegersAtPeak(rounds: Int) -> Int {
+    var result: Int32 = 3
+    return raw.pointee.peak_i8(rounds, &result)
+  }
+}

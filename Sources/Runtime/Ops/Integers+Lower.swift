@@ -1,0 +1,231 @@
+import PipitGraph
+import PipitKernels
+import PipitTensors
+
+/// Where and how a step stores rows of numbers as integers.
+struct IntegerStore {
+  let target: UnsafeMutablePointer<Int8>
+  let quantization: Quantization
+  let rows: Int
+  let columns: Int
+
+  func store(
+    _ x: UnsafePointer<Float>, rows: Range<Int>, _ kernels: KernelTable
+  ) {
+    let y = target + rows.lowerBound * quantization.rowStride(columns: columns)
+    switch quantization {
+    case .rows:
+      kernels.quantizeRows(y, x, rows: rows.count, columns: columns)
+    case .tensor(let scale, let zeroPoint):
+      kernels.quantize(y, x, count: rows.count * columns, scale: scale, zeroPoint: zeroPoint)
+    }
+  }
+}
+
+/// Quantizes rows that are there already.
+private final class QuantizeStep: Step {
+  private let split: Split
+  private let x: UnsafePointer<Float>
+  private let output: IntegerStore
+  private let kernels: KernelTable
+
+  init(_ split: Split, x: UnsafePointer<Float>, output: IntegerStore, kernels: KernelTable) {
+    self.split = split
+    self.x = x
+    self.output = output
+    self.kernels = kernels
+    super.init(tileCount: split.tileCount)
+  }
+
+  override var kernelName: String? { "quantize_i8" }
+
+  override func run(tile: Int, worker: Int) {
+    let rows = split[tile]
+    output.store(x + rows.lowerBound * output.columns, rows: rows, kernels)
+  }
+}
+
+/// Computes a few rows at a time into memory of the thread and quantizes them from there, so that the
+/// floats never leave the cache.
+private final class QuantizingStep: Step {
+  private let split: Split
+  private let output: IntegerStore
+  private let scratch: Scratch
+  private let kernels: KernelTable
+  private let rowsAtATime: Int
+  private let compute: (UnsafeMutablePointer<Float>, Range<Int>) -> Void
+
+  init(
+    _ split: Split, output: IntegerStore, scratch: Scratch, kernels: KernelTable,
+    compute: @escaping (UnsafeMutablePointer<Float>, Range<Int>) -> Void
+  ) {
+    self.split = split
+    self.output = output
+    self.scratch = scratch
+    self.kernels = kernels
+    self.compute = compute
+    rowsAtATime = max(1, 4096 / output.columns)
+    scratch.reserve(rowsAtATime * output.columns)
+    super.init(tileCount: split.tileCount)
+  }
+
+  override func run(tile: Int, worker: Int) {
+    let rows = split[tile]
+    let floats = scratch.block(worker)
+    var first = rows.lowerBound
+    while first < rows.upperBound {
+      let part = first..<min(first + rowsAtATime, rows.upperBound)
+      compute(floats, part)
+      output.store(floats, rows: part, kernels)
+      first = part.upperBound
+    }
+  }
+}
+
+private final class IntegerLinearStep: Step {
+  private let call: IntegerGemmCall
+  private let grid: ProductGrid
+  private let weights: PackedIntegers
+  private let parameters: [Parameter]
+
+  init(call: IntegerGemmCall, grid: ProductGrid, weights: PackedIntegers, parameters: [Parameter]) {
+    self.call = call
+    self.grid = grid
+    self.weights = weights
+    self.parameters = parameters
+    super.init(tileCount: grid.tileCount)
+  }
+
+  override var kernelName: String? { "gemm_i8" }
+
+  override func run(tile: Int, worker: Int) {
+    let (rows, panels) = grid[tile]
+    call.run(rows: rows, panels: panels)
+  }
+}
+
+private final class IntegerConvolutionStep: Step {
+  private let call: IntegerConv2DCall
+  private let grid: ProductGrid
+  private let weights: PackedIntegers
+  private let parameters: [Parameter]
+
+  init(
+    call: IntegerConv2DCall, grid: ProductGrid, weights: PackedIntegers, parameters: [Parameter]
+  ) {
+    self.call = call
+    self.grid = grid
+    self.weights = weights
+    self.parameters = parameters
+    super.init(tileCount: grid.tileCount)
+  }
+
+  override var kernelName: String? { "conv2d_i8" }
+
+  override func run(tile: Int, worker: Int) {
+    let (pixels, panels) = grid[tile]
+    call.run(pixels: pixels, panels: panels)
+  }
+}
+
+extension Lowering {
+  /// Where a node's output goes if that is quantized.
+  func integerStore(_ node: Node) -> IntegerStore? {
+    guard let quantization = graph[node.output].quantization else { return nil }
+    let shape = shape(node.output)
+    return IntegerStore(
+      target: integers(node.output), quantization: quantization, rows: shape.rows,
+      columns: shape.columns)
+  }
+
+  func quantize(_ node: Node) -> Step {
+    guard let output = integerStore(node) else { preconditionFailure("not quantized") }
+    let count = output.rows * output.columns
+    return QuantizeStep(
+      Split(output.rows, tiles: tiles(operations: count / 4)), x: source(node.inputs[0]),
+      output: output, kernels: kernels)
+  }
+
+  /// A step over whole rows, whose results are quantized as they come: `compute` writes the rows of a
+  /// range to the memory that it is given.
+  func quantizing(
+    _ output: IntegerStore,
+    _ compute: @escaping (UnsafeMutablePointer<Float>, Range<Int>) -> Void
+  ) -> Step {
+    let count = output.rows * output.columns
+    return QuantizingStep(
+      Split(output.rows, tiles: tiles(operations: count)), output: output, scratch: scratch,
+      kernels: kernels, compute: compute)
+  }
+
+  func integerLinear(_ op: Linear, _ node: Node, _ quantization: Quantization) -> Step {
+    let packed = weights.stackedIntegers(op.weights)
+    let rows = shape(node.inputs[0]).rows
+    let bias = bias(op)
+    let scales = columnScales(op.weights, quantization)
+    let stride = quantization.rowStride(columns: op.depth)
+    var epilogue = integerEpilogue(node, scales, quantization)
+    epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: op.columns)
+    let call = IntegerGemmCall(
+      kernels: kernels, a: integers(node.inputs[0]), aStride: stride, weights: packed,
+      y: epilogue.integers == nil ? target(node.output) : nil, rows: rows, epilogue: epilogue)
+    let grid = ProductGrid(
+      rowCount: rows, panelCount: call.panelCount, tileRows: call.tileRows,
+      tiles: tiles(operations: rows * op.columns * op.depth / 32))
+    return IntegerLinearStep(
+      call: call, grid: grid, weights: packed, parameters: [scales] + (bias.map { [$0] } ?? []))
+  }
+
+  func integerConvolution(
+    _ op: Conv2D, _ node: Node, _ bias: Parameter?, _ quantization: Quantization
+  ) -> Step {
+    let packed = weights.convolutionIntegers(op.weight)
+    let (input, output) = (shape(node.inputs[0]), shape(node.output))
+    let scales = columnScales([op.weight], quantization)
+    var epilogue = integerEpilogue(node, scales, quantization)
+    epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: output[3])
+    var geometry = geometry(op, input, output)
+    geometry.xPixelStride = quantization.rowStride(columns: input[3])
+    let call = IntegerConv2DCall(
+      kernels: kernels, geometry: geometry, x: integers(node.inputs[0]), weights: packed,
+      y: epilogue.integers == nil ? target(node.output) : nil, epilogue: epilogue)
+    let grid = ProductGrid(
+      rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
+      tiles: tiles(operations: call.pixelCount * output[3] * packed.depth / 32))
+    return IntegerConvolutionStep(
+      call: call, grid: grid, weights: packed, parameters: [scales] + (bias.map { [$0] } ?? []))
+  }
+
+  /// The scale of each row of some weights, times the input's where that is one for all.
+  private func columnScales(_ weights: [Weight], _ quantization: Quantization) -> Parameter {
+    var scales: [Float] = []
+    for weight in weights {
+      guard case .int8(let own) = weight.storage else { preconditionFailure("not integers") }
+      scales += own
+    }
+    if case .tensor(let scale, _) = quantization { scales = scales.map { $0 * scale } }
+    return Parameter(scales)
+  }
+
+  private func integerEpilogue(
+    _ node: Node, _ scales: Parameter, _ quantization: Quantization
+  ) -> IntegerEpilogue {
+    var epilogue = IntegerEpilogue(columnScales: scales.pointer)
+    switch quantization {
+    case .rows:
+      let columns = shape(node.inputs[0]).columns
+      let stride = quantization.rowStride(columns: columns)
+      let first = UnsafeRawPointer(integers(node.inputs[0])) + (stride - 4)
+      epilogue.rowScales = first.assumingMemoryBound(to: Float.self)
+      epilogue.rowScaleStride = stride
+    case .tensor(_, let zeroPoint):
+      epilogue.zeroPoint = zeroPoint
+    }
+    if case .tensor(let scale, let zeroPoint) = graph[node.output].quantization {
+      epilogue.integers = integers(node.output)
+      epilogue.outputScale = scale
+      epilogue.outputZeroPoint = zeroPoint
+    }
+    return epilogue
+  }
+}

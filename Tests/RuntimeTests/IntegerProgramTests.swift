@@ -1,0 +1,132 @@
+import PipitGraph
+import PipitKernels
+import PipitRuntime
+import PipitTensors
+import TestSupport
+import Testing
+
+/// Random numbers, matrices and convolutions among them as 8-bit integers that ask for `activations`.
+private struct IntegerWeights: WeightSource {
+  var activations: Weight.Activations
+  let shapes: [String: Shape]
+  var names: [String] { shapes.keys.sorted() }
+
+  func weight(named name: String) throws -> Weight? {
+    guard let shape = shapes[name] else { return nil }
+    let floats = RandomWeights.make(name, shape)
+    guard shape.rank > 1 else { return floats }
+    let values = floats.floats()
+    let columns = floats.columns
+    let scales = (0..<floats.rows).map { row in
+      (values[row * columns..<(row + 1) * columns].map(abs).max() ?? 1) / 127
+    }
+    // Four bytes a float, to have memory that somebody owns.
+    let words = stride(from: 0, to: values.count, by: 4).map { first in
+      let word = (0..<4).reduce(UInt32(0)) { word, offset in
+        guard first + offset < values.count else { return word }
+        let stored = Int8((values[first + offset] / scales[(first + offset) / columns]).rounded())
+        return word | UInt32(UInt8(bitPattern: stored)) << UInt32(8 * offset)
+      }
+      return Float(bitPattern: word)
+    }
+    let memory = FloatStorage(words)
+    return Weight(
+      name: name, shape: shape, storage: .int8(scales: scales), activations: activations,
+      bytes: UnsafeRawBufferPointer(rebasing: memory.bytes[..<values.count]), owner: memory)
+  }
+}
+
+@Suite struct IntegerProgramTests {
+  /// Norm, two linears with an activation between them, a residual.
+  private func transformerLike(_ activations: Weight.Activations) throws -> Graph {
+    let shapes: [String: Shape] = [
+      "norm.weight": [37], "norm.bias": [37], "a.weight": [70, 37], "a.bias": [70],
+      "b.weight": [37, 70], "q.weight": [37, 37], "k.weight": [37, 37], "v.weight": [37, 37],
+    ]
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [2, 9, 37])
+    let y = try g.layerNorm(x, at: Scope("norm"), epsilon: 1e-5)
+    let q = try g.linear(y, at: Scope("q"), to: 37, bias: false)
+    let k = try g.linear(y, at: Scope("k"), to: 37, bias: false)
+    let v = try g.linear(y, at: Scope("v"), to: 37, bias: false)
+    let z = try g.add(try g.attention(q: q, k: k, v: v, heads: 1, at: Scope("attention")), x)
+    var t = try g.linear(z, at: Scope("a"), to: 70)
+    t = try g.activation(.relu, t)
+    t = try g.linear(t, at: Scope("b"), to: 37, bias: false)
+    g.output("y", try g.add(t, z))
+    return g.graph
+  }
+
+  /// Convolutions of all kinds with a group norm between them.
+  private func decoderLike() throws -> Graph {
+    let shapes: [String: Shape] = [
+      "in.weight": [24, 5, 3, 3], "in.bias": [24], "norm.weight": [24], "norm.bias": [24],
+      "up.weight": [20, 24, 3, 3], "up.bias": [20], "down.weight": [20, 20, 3, 3],
+      "down.bias": [20], "out.weight": [20, 20, 1, 1], "out.bias": [20],
+    ]
+    let activations = Weight.Activations.staticPerTensor(scale: 0.03, zeroPoint: -20)
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [2, 6, 7, 5])
+    var t = try g.conv2D(x, at: Scope("in"), to: 24, kernel: 3)
+    t = try g.groupNorm(t, at: Scope("norm"), groups: 4, epsilon: 1e-5)
+    t = try g.activation(.silu, t)
+    t = try g.add(.upsample2x, [t], "upsample")
+    t = try g.conv2D(t, at: Scope("up"), to: 20, kernel: 3)
+    t = try g.activation(.relu, t)
+    t = try g.conv2D(t, at: Scope("down"), to: 20, kernel: 3, stride: 2)
+    let u = try g.conv2D(t, at: Scope("out"), to: 20, kernel: 1)
+    g.output("y", try g.add(u, t))
+    return g.graph
+  }
+
+  private func count(_ graph: Graph, _ name: String) -> Int {
+    graph.nodes.count { $0.op.name == name }
+  }
+
+  private func check(_ graph: Graph) throws {
+    try graph.verify()
+    let inputs = randomInputs(graph, seed: 3)
+    var reference = ReferenceEvaluator(graph, inputs: inputs)
+    let expected = reference.run()["y"] ?? []
+    for kernels in KernelTable.available {
+      let actual = try run(graph, inputs, kernels: kernels)["y"] ?? []
+      // A number at the border between two integers may fall to either side; few do.
+      #expect(maxError(actual, expected) <= 0.05, "\(kernels.name)")
+      let total = zip(actual, expected).reduce(0) { $0 + abs($1.0 - $1.1) }
+      #expect(total / Float(expected.count) <= 2e-4, "\(kernels.name)")
+      for threads in [2, 3] {
+        let more = try run(graph, inputs, kernels: kernels, threads: threads)["y"]
+        #expect(more == actual, "\(kernels.name), \(threads) threads")
+      }
+    }
+  }
+
+  @Test func productsOfTokensAreIntegerOnes() throws {
+    let graph = Optimizer.optimize(try transformerLike(.dynamicPerToken))
+    // Norm and merged projections share one; the others' inputs have other readers or other makers.
+    #expect(count(graph, "quantize") == 2)
+    #expect(count(graph, "linear") == 3)
+    try check(graph)
+  }
+
+  @Test func productsWithScalesFromCalibrationAreIntegerOnes() throws {
+    let activations = Weight.Activations.staticPerTensor(scale: 0.04, zeroPoint: 9)
+    let graph = Optimizer.optimize(try transformerLike(activations))
+    // The first linear of the pair stores integers itself.
+    #expect(count(graph, "quantize") == 1)
+    try check(graph)
+  }
+
+  @Test func convolutionsAreIntegerOnes() throws {
+    let graph = Optimizer.optimize(try decoderLike())
+    // The input, and the sum's side that the residual reads as well.
+    #expect(count(graph, "quantize") == 2)
+    try check(graph)
+  }
+
+  @Test func integerWeightsAloneStayFloatProducts() throws {
+    let graph = Optimizer.optimize(try transformerLike(.float))
+    #expect(count(graph, "quantize") == 0)
+    try check(graph)
+  }
+}
