@@ -92,11 +92,12 @@ extension BenchmarkReport.Row {
     let seconds = timing.median / 1e6
     let gflops = seconds > 0 ? Double(operations) / seconds / 1e9 : 0
     let gigabytes = seconds > 0 ? Double(bytes) / seconds / 1e9 : 0
-    let isComputing = Double(operations) / peaks.gflops >= Double(bytes) / peaks.readGBs
+    let peak = peaks.compute(ofKernel: kernel)
+    let isComputing = Double(operations) / peak >= Double(bytes) / peaks.readGBs
     self.init(
       name: name, op: op, shape: shape, kernel: kernel, isa: isa, threads: peaks.threads,
       median_us: timing.median, spread: timing.spread, share: 0, gflops: gflops,
-      peak_share: gflops / peaks.gflops, gb_s: gigabytes,
+      peak_share: gflops / peak, gb_s: gigabytes,
       bandwidth_share: gigabytes / peaks.readGBs, bound: isComputing ? "compute" : "memory")
   }
 }

@@ -3,7 +3,7 @@ import PipitRuntime
 
 extension BenchmarkWork {
   /// Part `index` of `whole` cut into `count` parts.
-  private static func part(_ whole: Int, _ index: Int, of count: Int) -> Range<Int> {
+  static func part(_ whole: Int, _ index: Int, of count: Int) -> Range<Int> {
     index * whole / count..<(index + 1) * whole / count
   }
 
@@ -88,7 +88,7 @@ extension BenchmarkWork {
     }
   }
 
-  private static func geometry(
+  static func geometry(
     _ height: Int, _ width: Int, from input: Int, to output: Int, kernel: Int, stride: Int,
     _ upsample: Int
   ) -> ConvolutionGeometry {
@@ -188,7 +188,7 @@ extension BenchmarkWork {
 }
 
 extension ConvolutionGeometry {
-  fileprivate var multiplyAdds: Int {
+  var multiplyAdds: Int {
     pixelCount * outputChannels * inputChannels * kernelHeight * kernelWidth
   }
 }

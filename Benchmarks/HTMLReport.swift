@@ -46,7 +46,8 @@ package struct HTMLReport {
 
   private var summary: String {
     let peaks = report.peaks.map {
-      "\($0.threads) threads: peak \(decimal($0.gflops, 1)) GFLOP/s, memory \(decimal($0.readGBs, 1)) GB/s"
+      "\($0.threads) threads: peak \(decimal($0.gflops, 1)) GFLOP/s, "
+        + "\(decimal($0.gops_i8 ?? 0, 0)) GOP/s of 8-bit integers, memory \(decimal($0.readGBs, 1)) GB/s"
     }
     let totals = report.totals.map { escaped(BenchmarkReport.line($0)) }
     let state = [report.machine, report.machine_after].compactMap { $0 }.map { state in

@@ -24,6 +24,21 @@ package struct KernelBenchmark {
         [32, 3072, 768], [32, 768, 768], [4, 768, 768], [1, 3072, 768],
       ], make: BenchmarkWork.gemm),
     Kind(
+      name: "gemm_i8", extents: "ROWSxCOLUMNSxDEPTH",
+      standardShapes: [
+        [512, 512, 512], [1024, 1024, 1024], [77, 3072, 768], [128, 768, 3072], [32, 1536, 384],
+        [4, 768, 768], [1, 3072, 768],
+      ], make: BenchmarkWork.integerGemm),
+    Kind(
+      name: "conv2d_i8", extents: "HEIGHTxWIDTHxINxOUTxKERNELxSTRIDE",
+      standardShapes: [
+        [64, 64, 512, 512, 3, 1], [256, 256, 128, 128, 3, 1], [64, 64, 320, 320, 1, 1],
+        [64, 64, 320, 320, 3, 2], [256, 256, 64, 64, 3, 1], [64, 64, 4, 320, 3, 1],
+      ], make: BenchmarkWork.integerConvolution),
+    Kind(
+      name: "quantize_rows_i8", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      make: BenchmarkWork.quantizeRows),
+    Kind(
       name: "conv2d_f32", extents: "HEIGHTxWIDTHxINxOUTxKERNELxSTRIDE",
       standardShapes: [
         [64, 64, 512, 512, 1, 1], [64, 64, 320, 320, 3, 2], [128, 128, 128, 128, 3, 2],

@@ -6,19 +6,30 @@ package import PipitKernels
 package struct Peaks: Codable, Sendable {
   /// Multiply-adds on registers, with the level's widest vectors.
   package let gflops: Double
+  /// As `gflops`, of 8-bit integers with 32-bit sums.
+  package let gops_i8: Double?
   /// Reading memory far larger than any cache.
   package let readGBs: Double
   package let threads: Int
 
-  /// Takes about a quarter of a second.
+  /// The pace that a kernel's arithmetic is compared with.
+  func compute(ofKernel name: String) -> Double {
+    name == "gemm_i8" || name == "conv2d_i8" ? gops_i8 ?? gflops : gflops
+  }
+
+  /// Takes about a third of a second.
   package static func measured(kernels: KernelTable, pool: ThreadPool) -> Peaks {
-    let compute = PeakWork(kernels: kernels, tiles: pool.threadCount)
-    let operations = Double(compute.operationsPerTile * pool.threadCount)
-    let computing = best(of: 8) { pool.run(compute, tileCount: pool.threadCount) }
+    func peak(_ compute: @escaping (_ rounds: Int) -> Int) -> Double {
+      let work = PeakWork(compute)
+      let operations = Double(work.operationsPerTile * pool.threadCount)
+      return operations / best(of: 8) { pool.run(work, tileCount: pool.threadCount) } / 1e9
+    }
+    let floats = peak(kernels.computeAtPeak)
+    let integers = peak(kernels.computeIntegersAtPeak)
     let read = ReadWork(kernels: kernels, tiles: pool.threadCount)
     let reading = best(of: 3) { pool.run(read, tileCount: pool.threadCount) }
     return Peaks(
-      gflops: operations / computing / 1e9, readGBs: Double(read.byteCount) / reading / 1e9,
+      gflops: floats, gops_i8: integers, readGBs: Double(read.byteCount) / reading / 1e9,
       threads: pool.threadCount)
   }
 
@@ -36,15 +47,15 @@ package struct Peaks: Codable, Sendable {
 
 private final class PeakWork: TiledWork {
   private static let rounds = 4000
-  private let kernels: KernelTable
+  private let compute: (_ rounds: Int) -> Int
   let operationsPerTile: Int
 
-  init(kernels: KernelTable, tiles: Int) {
-    self.kernels = kernels
-    operationsPerTile = kernels.computeAtPeak(rounds: 1) * PeakWork.rounds
+  init(_ compute: @escaping (_ rounds: Int) -> Int) {
+    self.compute = compute
+    operationsPerTile = compute(1) * PeakWork.rounds
   }
 
-  func run(tile: Int, worker: Int) { _ = kernels.computeAtPeak(rounds: PeakWork.rounds) }
+  func run(tile: Int, worker: Int) { _ = compute(PeakWork.rounds) }
 }
 
 private final class ReadWork: TiledWork {

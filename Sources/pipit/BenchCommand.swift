@@ -231,6 +231,7 @@ struct BenchCommand: ParsableCommand {
     for peaks in report.peaks {
       Swift.print(
         "  \(peaks.threads) threads: peak \(Console.fixed(peaks.gflops, digits: 1)) GFLOP/s, "
+          + "\(Console.fixed(peaks.gops_i8 ?? 0, digits: 0)) GOP/s of 8-bit integers, "
           + "reads \(Console.fixed(peaks.readGBs, digits: 1)) GB/s")
     }
     if !report.rows.isEmpty { Swift.print(report.text(output)) }
