@@ -9,18 +9,13 @@ struct QuantizationSettings {
   init(_ work: [TensorQuantizer]) {
     var groups: [JSONValue] = []
     var formats: Set<String> = []
-    var schemes: [StorageScheme] = []
-    for scheme in work.map(\.choice.scheme) where scheme.isInteger && !schemes.contains(scheme) {
-      schemes.append(scheme)
+    var kinds: [Kind] = []
+    for kind in work.map(Kind.init) where kind.scheme.isInteger && !kinds.contains(kind) {
+      kinds.append(kind)
     }
-    for scheme in schemes.sorted(by: { $0.name < $1.name }) {
-      // Convolutions apart: the library of that name knows linear layers and embeddings.
-      for rank in [2, 4] {
-        let targets = work.filter { $0.choice.scheme == scheme && $0.weight.shape.rank == rank }
-        if targets.isEmpty { continue }
-        formats.insert(QuantizationSettings.format(scheme))
-        groups.append(QuantizationSettings.group(scheme, targets))
-      }
+    for kind in kinds.sorted(by: { $0.order < $1.order }) {
+      formats.insert(QuantizationSettings.format(kind.scheme))
+      groups.append(QuantizationSettings.group(kind, work.filter { Kind($0) == kind }))
     }
     guard let format = formats.count > 1 ? "mixed-precision" : formats.first else {
       value = nil
@@ -38,25 +33,58 @@ struct QuantizationSettings {
     ])
   }
 
+  /// What the layers of one group share. Convolutions are apart: the library knows linear layers and
+  /// embeddings.
+  private struct Kind: Equatable {
+    let scheme: StorageScheme
+    let rank: Int
+    let input: Input
+
+    enum Input: Int {
+      case float, dynamicPerToken, staticPerTensor
+    }
+
+    init(_ work: TensorQuantizer) {
+      scheme = work.choice.scheme
+      rank = work.weight.shape.rank
+      switch work.choice.activations {
+      case .float: input = .float
+      case .dynamicPerToken: input = .dynamicPerToken
+      case .staticPerTensor: input = .staticPerTensor
+      }
+    }
+
+    var order: String { "\(scheme.name) \(rank) \(input.rawValue)" }
+  }
+
   private static func format(_ scheme: StorageScheme) -> String {
     if case .w4 = scheme { return "pack-quantized" }
     return "int-quantized"
   }
 
-  private static func group(_ scheme: StorageScheme, _ targets: [TensorQuantizer]) -> JSONValue {
+  private static func group(_ kind: Kind, _ targets: [TensorQuantizer]) -> JSONValue {
     var weights: [String: JSONValue] = [
       "num_bits": .integer(8), "type": .string("int"), "symmetric": .bool(true),
       "dynamic": .bool(false), "strategy": .string("channel"),
     ]
-    if case .w4(let group) = scheme {
+    if case .w4(let group) = kind.scheme {
       weights["num_bits"] = .integer(4)
       weights["strategy"] = .string("group")
       weights["group_size"] = .integer(group)
     }
     return .object([
       "targets": .array(modules(targets)), "weights": .object(weights),
-      "input_activations": .null, "output_activations": .null,
-      "format": .string(format(scheme)),
+      "input_activations": input(kind.input), "output_activations": .null,
+      "format": .string(format(kind.scheme)),
+    ])
+  }
+
+  private static func input(_ input: Kind.Input) -> JSONValue {
+    guard input != .float else { return .null }
+    let isDynamic = input == .dynamicPerToken
+    return .object([
+      "num_bits": .integer(8), "type": .string("int"), "symmetric": .bool(isDynamic),
+      "dynamic": .bool(isDynamic), "strategy": .string(isDynamic ? "token" : "tensor"),
     ])
   }
 

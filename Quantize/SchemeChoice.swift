@@ -3,6 +3,8 @@ import PipitTensors
 /// The scheme of one tensor, and why it has another one than was asked for.
 struct SchemeChoice: Equatable {
   let scheme: StorageScheme
+  /// What becomes of the layer's input.
+  var activations = Weight.Activations.float
   /// Empty where it is the scheme that was asked for.
   let reason: String
 }
@@ -29,6 +31,13 @@ extension QuantizationRequest {
     _ scheme: StorageScheme, _ weight: Weight, reason: String
   ) -> SchemeChoice {
     switch scheme {
+    case .w8a8 where weight.shape.rank == 2:
+      guard !weight.isTable else { return SchemeChoice(scheme: .w8, reason: "table") }
+      return SchemeChoice(scheme: .w8a8, activations: .dynamicPerToken, reason: reason)
+    case .w8a8 where weight.isDepthwise:
+      return SchemeChoice(scheme: .w8, reason: "depthwise convolution")
+    case .w8a8:
+      return SchemeChoice(scheme: .w8, reason: "convolution that was not calibrated")
     case .w4(let group) where weight.shape.rank != 2:
       return SchemeChoice(scheme: .w8, reason: "w4 (groups of \(group)) is for matrices")
     case .w4(let group) where weight.columns % group != 0:
@@ -72,5 +81,12 @@ extension Weight {
     return nil
   }
 
-  private var isDepthwise: Bool { shape[1] == 1 && shape[0] > 4 }
+  fileprivate var isDepthwise: Bool { shape.rank == 4 && shape[1] == 1 && shape[0] > 4 }
+
+  /// Whether rows are looked up, not multiplied with: by the names that libraries give such layers.
+  fileprivate var isTable: Bool {
+    guard let layer = name.split(separator: ".").dropLast().last else { return false }
+    return layer.hasSuffix("embedding") || layer.hasSuffix("embeddings")
+      || ["shared", "wte", "embed_tokens"].contains(layer)
+  }
 }

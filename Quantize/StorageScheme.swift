@@ -4,7 +4,11 @@ package enum StorageScheme: Hashable, Sendable {
   case keep
   /// IEEE half precision.
   case f16
-  /// 8-bit integers, symmetric, one scale a row.
+  /// 8-bit integers, symmetric, one scale a row; the layer's input becomes 8-bit integers too, in linear
+  /// layers each token by itself when they run, in convolutions by numbers from calibration. What is only
+  /// looked up (tables) or was not calibrated is stored as `w8`.
+  case w8a8
+  /// 8-bit integers, symmetric, one scale a row; products stay f32.
   case w8
   /// 4-bit integers, symmetric, one scale for `group` columns of a row. For matrices; convolutions and
   /// matrices that do not divide into groups are stored as `w8`.
@@ -13,7 +17,7 @@ package enum StorageScheme: Hashable, Sendable {
   /// Groups that `w4` can have.
   package static let groups = [32, 64]
   /// Names that a person may give.
-  package static let names = ["w8", "w4", "f16", "keep"]
+  package static let names = ["w8a8", "w8", "w4", "f16", "keep"]
 
   /// The scheme of a name; `nil` if there is none.
   package init?(_ name: String, group: Int) {
@@ -21,6 +25,7 @@ package enum StorageScheme: Hashable, Sendable {
     switch name {
     case "keep": self = .keep
     case "f16": self = .f16
+    case "w8a8": self = .w8a8
     case "w8": self = .w8
     case "w4": self = .w4(group: group)
     default: return nil
@@ -31,6 +36,7 @@ package enum StorageScheme: Hashable, Sendable {
     switch self {
     case .keep: "keep"
     case .f16: "f16"
+    case .w8a8: "w8a8"
     case .w8: "w8"
     case .w4: "w4"
     }
@@ -39,7 +45,7 @@ package enum StorageScheme: Hashable, Sendable {
   var isInteger: Bool {
     switch self {
     case .keep, .f16: false
-    case .w8, .w4: true
+    case .w8a8, .w8, .w4: true
     }
   }
 }
@@ -72,7 +78,7 @@ package struct StorageRule {
 
 /// What a person asks for.
 package struct QuantizationRequest {
-  package var scheme = StorageScheme.w8
+  package var scheme = StorageScheme.w8a8
   /// Of rules that match a tensor the last one counts, before the built-in exceptions.
   package var rules: [StorageRule] = []
   package var clipping = Clipping.mse

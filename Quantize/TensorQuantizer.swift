@@ -23,12 +23,17 @@ struct TensorQuantizer {
       guard case .dense(let type) = weight.storage else { preconditionFailure("\(name) is packed") }
       return [Tensor(name: name, elementType: type, shape: shape)]
     case .f16: return [Tensor(name: name, elementType: .f16, shape: shape)]
-    case .w8:
+    case .w8, .w8a8:
       let ones = [Int](repeating: 1, count: shape.rank - 1)
-      return [
+      var tensors = [
         Tensor(name: name, elementType: .i8, shape: shape),
         Tensor(name: name + "_scale", elementType: .f32, shape: Shape([shape[0]] + ones)),
       ]
+      if case .staticPerTensor = choice.activations {
+        tensors.append(Tensor(name: inputName + "scale", elementType: .f32, shape: [1]))
+        tensors.append(Tensor(name: inputName + "zero_point", elementType: .i8, shape: [1]))
+      }
+      return tensors
     case .w4(let group):
       let (rows, columns) = (weight.rows, weight.columns)
       return [
@@ -38,6 +43,9 @@ struct TensorQuantizer {
       ]
     }
   }
+
+  /// What the tensors that belong to the layer's input begin with.
+  private var inputName: String { weight.name.dropLast("weight".count) + "input_" }
 
   var outputByteCount: Int { outputs.reduce(0) { $0 + $1.byteCount } }
 
@@ -50,7 +58,7 @@ struct TensorQuantizer {
     switch choice.scheme {
     case .keep: try copy(sink)
     case .f16: error = try half(sink)
-    case .w8: error = try bytes(sink)
+    case .w8, .w8a8: error = try bytes(sink)
     case .w4(let group): error = try nibbles(group, sink)
     }
     return error
@@ -101,6 +109,10 @@ struct TensorQuantizer {
       try values.withUnsafeBytes { try sink($0, weight.name) }
     }
     try scales.withUnsafeBytes { try sink($0, weight.name + "_scale") }
+    if case .staticPerTensor(let scale, let zeroPoint) = choice.activations {
+      try withUnsafeBytes(of: scale) { try sink($0, inputName + "scale") }
+      try withUnsafeBytes(of: zeroPoint) { try sink($0, inputName + "zero_point") }
+    }
     return error
   }
 

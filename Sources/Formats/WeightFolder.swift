@@ -8,14 +8,21 @@ package import PipitTensors
 /// eight 4-bit values plus 8, the first in the lowest bits) with `x.weight_scale` `[rows, columns / group]`
 /// and `x.weight_shape`; where that shape has as many columns as the words have bytes, each byte is an 8-bit
 /// value plus 128 instead, with one scale a row. Each is one weight named `x.weight`. Scales may be f32, f16
-/// or bf16. Zero points and reordered groups are refused.
+/// or bf16. Zero points of weights and reordered groups are refused.
+///
+/// How a layer's input becomes integers is what `quantization_config` in `config.json` says, with
+/// `x.input_scale` [1] and `x.input_zero_point` [1] where it is by numbers from calibration.
 package final class WeightFolder: WeightSource {
   package let path: String
   private let files: [Safetensors]
   private let fileOfName: [String: Int]
+  let inputs: ActivationSettings
 
   package init(path: String) throws {
     self.path = path
+    let settings = path + "/config.json"
+    inputs = try ActivationSettings(
+      access(settings, F_OK) == 0 ? try JSON.configuration(path: settings) : nil)
     let files = try WeightFiles(folder: path).names.map { try Safetensors(path: path + "/" + $0) }
     var fileOfName: [String: Int] = [:]
     for (index, file) in files.enumerated() {
@@ -40,6 +47,9 @@ package final class WeightFolder: WeightSource {
         let base = String(name.dropLast(6))
         if fileOfName[base] != nil || fileOfName[base + "_packed"] != nil { return nil }
       }
+      for suffix in ["input_scale", "input_zero_point"] where name.hasSuffix("." + suffix) {
+        if isCompressed(String(name.dropLast(suffix.count)) + "weight") { return nil }
+      }
       return name.hasSuffix("_packed") ? String(name.dropLast(7)) : name
     }
   }
@@ -59,7 +69,11 @@ package final class WeightFolder: WeightSource {
       bytes: file.bytes(of: entry), owner: file.file)
   }
 
-  private func entry(_ name: String) -> (Safetensors, Safetensors.Entry)? {
+  private func isCompressed(_ name: String) -> Bool {
+    fileOfName[name + "_scale"] != nil || fileOfName[name + "_packed"] != nil
+  }
+
+  func entry(_ name: String) -> (Safetensors, Safetensors.Entry)? {
     guard let index = fileOfName[name], let entry = files[index].entries[name] else { return nil }
     return (files[index], entry)
   }
@@ -116,8 +130,8 @@ package final class WeightFolder: WeightSource {
     }
     return Weight(
       name: name, shape: [rows, columns],
-      storage: .int8(scales: try floats(scaleFile, scale).floats()), bytes: values.bytes,
-      owner: values)
+      storage: .int8(scales: try floats(scaleFile, scale).floats()),
+      activations: try activations(name, [rows, columns]), bytes: values.bytes, owner: values)
   }
 
   private func int8(
@@ -139,7 +153,8 @@ package final class WeightFolder: WeightSource {
         found: "\(scale.shape)")
     }
     return Weight(
-      name: name, shape: entry.shape, storage: .int8(scales: scales), bytes: file.bytes(of: entry),
+      name: name, shape: entry.shape, storage: .int8(scales: scales),
+      activations: try activations(name, entry.shape), bytes: file.bytes(of: entry),
       owner: file.file)
   }
 
@@ -177,7 +192,7 @@ package final class WeightFolder: WeightSource {
       bytes: file.bytes(of: packed), owner: file.file)
   }
 
-  private func floats(
+  func floats(
     _ file: Safetensors, _ entry: Safetensors.Entry
   ) throws -> Weight.StoredFloats {
     guard [.f32, .f16, .bf16].contains(entry.elementType) else {

@@ -11,16 +11,17 @@ struct QuantizeCommand: ParsableCommand {
     abstract: "Store a model's weights in fewer bits: the same layout, a quarter of the size.",
     discussion: """
       IN is a pipeline's folder or one component's, in safetensors; OUT is made. Schemes:
-        w8    8-bit integers, a scale for each output channel (default)
+        w8a8  8-bit integers, a scale for each output channel, and products of integers (default)
+        w8    the same integers, products in f32
         w4    4-bit integers, a scale for each 32 (--group) columns; convolutions get w8
         f16   half precision
         keep  as it is
-      Vectors stay as they are, and so do, under w8 and w4, the first and last convolutions, time
+      Vectors stay as they are, and so do, where integers are asked for, the first and last convolutions, time
       embeddings, tables of positions, and heads, unless a rule says otherwise. Of several rules
       that match a tensor's name the last one counts.
 
       Examples:
-        pipit quantize all-MiniLM-L6-v2 all-MiniLM-L6-v2-w8
+        pipit quantize all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
         pipit quantize MODEL OUT --scheme w4 --rule 'attention=w8' --keep 'layer\\.11\\.'
         pipit quantize MODEL OUT --dry-run
       """)
@@ -32,7 +33,7 @@ struct QuantizeCommand: ParsableCommand {
   var output: String
 
   @Option(help: "\(StorageScheme.names.joined(separator: ", ")).")
-  var scheme = "w8"
+  var scheme = "w8a8"
 
   @Option(help: "Columns that share a scale under w4: 32 or 64.")
   var group = 32

@@ -7,7 +7,7 @@ import Testing
 /// Files that go to and come from the library of the convention; see Goldens/make_goldens.py.
 @Suite struct RoundTripTests {
   /// Our folder, read by us, holds what the library read in the same folder.
-  @Test(arguments: ["w8", "w4"])
+  @Test(arguments: ["w8a8", "w8", "w4"])
   func theLibraryReadsOurs(scheme: String) throws {
     let folder = TestFolder()
     let output = folder.path + "/out"
@@ -53,6 +53,29 @@ import Testing
     #expect(targets["classifier"] == "int-quantized")
     #expect(targets["middle.conv"] == "int-quantized" && targets["conv_in"] == nil)
     #expect(targets.count == 5)
+  }
+}
+
+@Suite struct IntegerProductTests {
+  /// Linear layers get integers for inputs, what is looked up or small does not.
+  @Test func linearLayersRoundTheirInputs() throws {
+    let folder = TestFolder()
+    let report = try quantize(goldens + "/input", to: folder.path + "/out", "w8a8")
+    let weights = try WeightFolder(path: folder.path + "/out")
+    func input(_ name: String) throws -> Weight.Activations? {
+      try weights.weight(named: name + ".weight")?.activations
+    }
+    #expect(try input("encoder.0") == .dynamicPerToken)
+    #expect(try input("encoder.1") == .dynamicPerToken)
+    #expect(try input("embeddings.word_embeddings") == .float)
+    #expect(try input("middle.conv") == .float)
+    #expect(try input("classifier") == .float)
+    func names(_ reason: String) -> [String] {
+      report.exceptions.first { $0.reason == reason }?.names ?? []
+    }
+    #expect(names("table") == ["embeddings.word_embeddings.weight"])
+    #expect(names("convolution that was not calibrated") == ["middle.conv.weight"])
+    #expect(names("head") == ["classifier.weight"])
   }
 }
 

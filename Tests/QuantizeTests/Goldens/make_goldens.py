@@ -1,11 +1,10 @@
 """Makes the round trips of the tests with the library of the convention, both ways.
 
     make_goldens.py input                  writes input/: a small model in f32
-    pipit quantize input ours_w8
-    pipit quantize input ours_w4 --scheme w4
-    make_goldens.py goldens ours_w8 ours_w4
+    for scheme in w8a8 w8 w4; do pipit quantize input ours_$scheme --scheme $scheme; done
+    make_goldens.py goldens ours_w8a8 ours_w8 ours_w4
 
-The last writes ours_w8.safetensors and ours_w4.safetensors: what the library reads in our folders; and
+The last writes ours_w8a8.safetensors and so on: what the library reads in our folders; and
 theirs/: weights that the library stored, with theirs.safetensors: what it reads in those itself.
 Needs torch, safetensors and compressed-tensors (0.20).
 """
