@@ -43,6 +43,7 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         // Unrolled, as the loop's own instructions would cost as many slots as a row's.
         _Pragma("clang loop unroll_count(4)")
         for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {
+            __builtin_prefetch(panel + PREFETCH_AHEAD);
             __m256 weight[2];
             UNROLL
             for (size_t v = 0; v < vectors; v++) {

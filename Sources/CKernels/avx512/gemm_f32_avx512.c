@@ -42,6 +42,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
         run = tile_run(left, row_stride);
         for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {
+            __builtin_prefetch(panel + PREFETCH_AHEAD);
+            __builtin_prefetch(panel + PREFETCH_AHEAD + 16);
             __m512 weight[2];
             UNROLL
             for (size_t v = 0; v < vectors; v++) {

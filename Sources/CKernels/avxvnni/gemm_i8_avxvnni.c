@@ -30,6 +30,7 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     const int8_t *a = tile->a, *panel = tile->panel;
     for (const int8_t *end = a + tile->depth_groups * DEPTH_GROUP; a < end;
          a += DEPTH_GROUP, panel += TILE_COLUMNS * DEPTH_GROUP) {
+        __builtin_prefetch(panel + PREFETCH_AHEAD);
         __m256i weight[2];
         UNROLL
         for (size_t v = 0; v < vectors; v++) {

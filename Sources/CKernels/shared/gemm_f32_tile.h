@@ -8,6 +8,11 @@
 // for a left operand whose rows are gathered whole, and for one in blocks of depth.
 #include "epilogue_f32_body.h"
 
+/// Floats of a panel between what is multiplied and what is asked of memory: panels are read once for many
+/// rows, so the first tile of rows would wait for each of their lines. (Measured: with 8 KiB products of
+/// 64 and 77 rows over weights that no cache holds run at 88 to 92 % of peak, without at 70 to 80 %.)
+enum { PREFETCH_AHEAD = 2048 };
+
 /// For loops over a tile's rows and vectors, whose counts are constants.
 #define UNROLL _Pragma("clang loop unroll(full)")
 

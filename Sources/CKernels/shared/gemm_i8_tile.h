@@ -14,6 +14,8 @@ enum {
     /// whole vectors, and so that rows do not all fall into the same sets of the cache.
     GATHERED_STRIDE = DEPTH_LONGEST + 64,
     LINE = 64,
+    /// Bytes of a panel between what is multiplied and what is asked of memory (see gemm_f32_tile.h).
+    PREFETCH_AHEAD = 8192,
 };
 
 /// One register tile over one block of depth: sums[r, c] (+)= sum over d of a[r, d] * weight[c, d].
