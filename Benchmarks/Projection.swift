@@ -95,7 +95,7 @@ struct ProjectedWork {
     switch node.op {
     case .conv2D(let op):
       let input = graph[node.inputs[0]].shape, output = graph[node.output].shape
-      if ProjectedWork.usesWinograd(op, input: input, output: output) {
+      if op.usesWinograd(input: input, output: output) {
         algorithm = "winograd"
         operations = ProjectedWork.winograd(op, input: input, output: output)
       } else {
@@ -109,19 +109,6 @@ struct ProjectedWork {
       algorithm = "elementwise"
       operations = Double(nominal) * ProjectedWork.simpleInstructions * ProjectedWork.slot
     }
-  }
-
-  /// Whether the runtime computes a convolution by Winograd's algorithm; told from the shapes alone, since
-  /// lowering would pack all weights. A test holds it to what the lowering chooses.
-  private static func usesWinograd(_ op: Conv2D, input: Shape, output: Shape) -> Bool {
-    guard op.kernelHeight == 3, op.kernelWidth == 3, op.stride == 1, op.dilation == 1 else { return false }
-    let isEven = output[1] == 2 * input[1] && output[2] == 2 * input[2]
-    guard op.upsample == 1 || (isEven && op.padding.top == 1 && op.padding.left == 1) else {
-      return false
-    }
-    let side = 4 * op.upsample
-    let tiles = output[0] * output[1] * output[2] / (side * side)
-    return op.weight.shape[1] >= 16 && output[3] / op.groups >= 16 && tiles >= 8
   }
 
   /// F(4x4, 3x3), or F(4x4, 2x2) four times for an enlarged image: products at the points of evaluation,

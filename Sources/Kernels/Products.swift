@@ -120,6 +120,15 @@ package struct WinogradCall {
     return geometry.upsample == 1 || (geometry.upsample == 2 && keepsSize)
   }
 
+  /// Whether fewer multiplications pay for the transforms: not for shallow images, whose transforms
+  /// weigh as much as the products, nor for few tiles, which share the transform of the filters.
+  package static func pays(for geometry: ConvolutionGeometry) -> Bool {
+    guard applies(to: geometry) else { return false }
+    let side = 4 * geometry.upsample
+    let tiles = geometry.pixelCount / (side * side)
+    return tiles >= 8 / geometry.upsample && min(geometry.inputChannels, geometry.outputChannels) >= 16
+  }
+
   /// As `Conv2DCall`, of a geometry that `applies`.
   package init(
     kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Float>,

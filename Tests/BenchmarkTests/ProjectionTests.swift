@@ -95,7 +95,7 @@ import Testing
   /// Sides, channels in and out, upsampling, groups.
   @Test(arguments: [
     [16, 16, 16, 1, 1], [8, 16, 16, 1, 1], [16, 8, 16, 1, 1], [16, 16, 8, 1, 1], [16, 32, 32, 2, 1],
-    [8, 32, 32, 2, 1], [16, 64, 64, 1, 2], [16, 16, 32, 1, 2], [12, 16, 16, 1, 16],
+    [8, 32, 32, 2, 1], [4, 32, 32, 2, 1], [16, 64, 64, 1, 2], [16, 16, 32, 1, 2], [12, 16, 16, 1, 16],
   ])
   func theAlgorithmIsTheOneThatTheRuntimeChooses(_ n: [Int]) throws {
     let builder = GraphBuilder(weights: NoWeights())

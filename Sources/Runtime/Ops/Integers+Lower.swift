@@ -184,7 +184,7 @@ extension Lowering {
     let scales = columnScales([op.weight], quantization)
     var epilogue = integerEpilogue(node, scales, quantization)
     epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: output[3])
-    var geometry = geometry(op, input, output)
+    var geometry = op.geometry(input: input, output: output)
     geometry.xPixelStride = quantization.rowStride(columns: input[3])
     let call = IntegerConv2DCall(
       kernels: kernels, geometry: geometry, x: integers(node.inputs[0]), weights: packed,

@@ -164,7 +164,7 @@ extension Lowering {
     return (0..<op.groups).map { group in
       let matrix = weights.convolution(
         op.weight, rows: group * groupColumns..<(group + 1) * groupColumns)
-      var geometry = geometry(op, input, output)
+      var geometry = op.geometry(input: input, output: output)
       geometry.inputChannels = groupChannels
       geometry.outputChannels = groupColumns
       let offset = group * groupColumns
@@ -172,7 +172,7 @@ extension Lowering {
       let parameters = [zeros] + (bias.map { [$0] } ?? [])
       let x = source(node.inputs[0]) + group * groupChannels
       let y = target(node.output) + offset
-      if isWorthWinograd(geometry) {
+      if WinogradCall.pays(for: geometry) {
         let call = WinogradCall(
           kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
           epilogue: epilogue)
@@ -188,15 +188,6 @@ extension Lowering {
     }
   }
 
-  /// Whether fewer multiplications pay for the transforms: not for shallow images, whose transforms
-  /// weigh as much as the products, nor for few tiles, which share the transform of the filters.
-  private func isWorthWinograd(_ geometry: ConvolutionGeometry) -> Bool {
-    guard WinogradCall.applies(to: geometry) else { return false }
-    let side = 4 * geometry.upsample
-    let tiles = geometry.pixelCount / (side * side)
-    return tiles >= 8 && geometry.inputChannels >= 16 && geometry.outputChannels >= 16
-  }
-
   private func winograd(
     _ call: WinogradCall, channels: Int, weights: PackedMatrix, parameters: [Parameter]
   ) -> Step {
@@ -204,27 +195,6 @@ extension Lowering {
     scratch.reserve(call.scratchCount(tiles: grid.longestTiles))
     return WinogradStep(
       call: call, grid: grid, weights: weights, parameters: parameters, scratch: scratch)
-  }
-
-  func geometry(_ op: Conv2D, _ input: Shape, _ output: Shape) -> ConvolutionGeometry {
-    var geometry = ConvolutionGeometry()
-    geometry.batch = input[0]
-    geometry.inputHeight = input[1]
-    geometry.inputWidth = input[2]
-    geometry.inputChannels = input[3]
-    geometry.outputHeight = output[1]
-    geometry.outputWidth = output[2]
-    geometry.outputChannels = output[3]
-    geometry.kernelHeight = op.kernelHeight
-    geometry.kernelWidth = op.kernelWidth
-    geometry.stride = op.stride
-    geometry.padTop = op.padding.top
-    geometry.padLeft = op.padding.left
-    geometry.dilation = op.dilation
-    geometry.upsample = op.upsample
-    geometry.xPixelStride = input[3]
-    geometry.yPixelStride = output[3]
-    return geometry
   }
 
   private func depthwise(_ op: Conv2D, _ node: Node, _ bias: Parameter?) -> Step {
@@ -238,7 +208,7 @@ extension Lowering {
     }
     let weights = Parameter(values)
     let call = DepthwiseCall(
-      kernels: kernels, geometry: geometry(op, shape(node.inputs[0]), output),
+      kernels: kernels, geometry: op.geometry(input: shape(node.inputs[0]), output: output),
       x: source(node.inputs[0]), weights: weights.pointer, y: target(node.output),
       epilogue: epilogue(op.epilogue, node, bias: bias, stride: channels))
     let rows = Split(call.rowCount, tiles: tiles(operations: output.count * taps / 8))
