@@ -19,11 +19,11 @@ public final class PictureClassifier {
   private let pipeline: ImageClassification
 
   /// Opens a model (of a bundle its classifier of moods); `threads` is one for each processor if left out.
-  public init(model: String, threads: Int? = nil) throws {
+  public init(model: String, threads: Int? = nil, ignoresMemory: Bool = false) throws {
     let folder = try ModelFolder(path: BundleLocation.find(model))
     pipeline = try ImageClassification(
       folder.layout == .pipeline ? try folder.component("image_sentiment") : folder,
-      machine: try Machine(threadCount: threads))
+      machine: try Machine(threadCount: threads, ignoresMemory: ignoresMemory))
   }
 
   /// Every label that the model knows.

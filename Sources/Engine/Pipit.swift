@@ -32,9 +32,22 @@ public final class Pipit {
   /// - Parameters:
   ///   - model: A folder, or a name looked for where models lie; the default bundle if left out.
   ///   - threads: How many threads to use; one for each processor if left out.
-  public init(model: String = "Default", threads: Int? = nil) throws {
-    machine = try Machine(threadCount: threads)
+  ///   - ignoresMemory: Whether to compute what seems to take more memory than there is.
+  public init(model: String = "Default", threads: Int? = nil, ignoresMemory: Bool = false) throws {
+    machine = try Machine(threadCount: threads, ignoresMemory: ignoresMemory)
     folder = try ModelFolder(path: BundleLocation.find(model))
+  }
+
+  /// Gives back the memory of all that was loaded; it is loaded again when needed.
+  public func releaseModels() {
+    encoder = nil
+    textSentiment = nil
+    imageSentiment = nil
+  }
+
+  /// The pipeline, if the model is one of Stable Diffusion.
+  private var stableDiffusion: StableDiffusion? {
+    DiffusersFolder(folder).map { StableDiffusion($0, machine: machine) }
   }
 
   // MARK: Pictures
@@ -43,11 +56,10 @@ public final class Pipit {
   public func generate(
     _ request: GenerationRequest, progress: (GenerationProgress) -> Void = { _ in }
   ) throws -> [GeneratedPicture] {
-    if StableDiffusion.fits(folder) {
-      let inner = try stableDiffusion(request)
-      return try StableDiffusion(folder, machine: machine)
-        .draw(inner) { progress(GenerationProgress($0)) }
-        .map { GeneratedPicture(picture: $0) }
+    if let pipeline = stableDiffusion {
+      return try pipeline.draw(try stableDiffusion(request, pipeline)) {
+        progress(GenerationProgress($0))
+      }.map { GeneratedPicture(picture: $0) }
     }
     guard request.width == nil, request.height == nil, request.sampler == nil,
       request.startPicture == nil
@@ -74,15 +86,17 @@ public final class Pipit {
     return pictures.map { GeneratedPicture(picture: $0) }
   }
 
-  private func stableDiffusion(_ request: GenerationRequest) throws -> StableDiffusionRequest {
+  private func stableDiffusion(
+    _ request: GenerationRequest, _ pipeline: StableDiffusion
+  ) throws -> StableDiffusionRequest {
     var inner = StableDiffusionRequest()
     inner.prompt = request.mood?.prompt(request.prompt) ?? request.prompt
     inner.negativePrompt = request.negativePrompt
     inner.seed = request.seed
     inner.count = request.count
-    inner.steps = try request.steps ?? defaultSteps()
-    inner.guidance = try request.guidance ?? defaultGuidance()
-    let side = try StableDiffusion(folder, machine: machine).defaults().side
+    let (side, steps, guidance) = try pipeline.defaults()
+    inner.steps = request.steps ?? steps
+    inner.guidance = request.guidance ?? guidance
     inner.image = request.startPicture?.picture
     inner.width = request.width ?? inner.image?.width ?? side
     inner.height = request.height ?? inner.image?.height ?? side
@@ -105,6 +119,36 @@ public final class Pipit {
     return inner
   }
 
+  // MARK: Memory
+
+  /// What drawing takes, told from the model's settings: nothing is loaded.
+  public func memory(for request: GenerationRequest) throws -> MemoryEstimate {
+    guard let pipeline = stableDiffusion else {
+      return MemoryEstimate(try MemoryPlan(folder, machine: machine))
+    }
+    return MemoryEstimate(try pipeline.memoryPlan(try stableDiffusion(request, pipeline)))
+  }
+
+  /// Why a request cannot be fulfilled with the memory that is free now, and what could be; `nil` if it can.
+  public func memoryShortage(for request: GenerationRequest) throws -> MemoryShortage? {
+    guard let free = FreeMemory() else { return nil }
+    guard let pipeline = stableDiffusion else {
+      // Pictures of one size: where there is plenty, planning would only cost a tenth of their time.
+      let most = Pipit.mostExpansion * (try ComponentReport.fileByteCount(folder))
+      if free.byteCount > most { return nil }
+      let estimate = try memory(for: request)
+      return estimate.peakByteCount > free.byteCount ? MemoryShortage(estimate, free, nil) : nil
+    }
+    let inner = try stableDiffusion(request, pipeline)
+    let estimate = MemoryEstimate(try pipeline.memoryPlan(inner))
+    guard estimate.peakByteCount > free.byteCount else { return nil }
+    return MemoryShortage(
+      estimate, free, try pipeline.change(of: inner, toFit: free.byteCount))
+  }
+
+  /// How much larger weights of 4 bits become as f32, and as much again.
+  private static let mostExpansion = 16
+
   private static func named<Value: RawRepresentable>(
     _ name: String, _ part: String, _ known: [String]
   ) throws -> Value where Value.RawValue == String {
@@ -120,24 +164,20 @@ public final class Pipit {
 
   /// The number of steps that the model was tuned for.
   public func defaultSteps() throws -> Int {
-    if StableDiffusion.fits(folder) {
-      return try StableDiffusion(folder, machine: machine).defaults().steps
-    }
+    if let pipeline = stableDiffusion { return try pipeline.defaults().steps }
     return try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
   }
 
   /// The guidance that the model was tuned for.
   public func defaultGuidance() throws -> Float {
-    if StableDiffusion.fits(folder) {
-      return try StableDiffusion(folder, machine: machine).defaults().guidance
-    }
+    if let pipeline = stableDiffusion { return try pipeline.defaults().guidance }
     return Float(try folder.configuration.number("default_guidance", fallback: 2.5))
   }
 
   /// Whether a prompt has more tokens than the model reads; the rest is left out.
   public func isCut(_ prompt: String) throws -> Bool {
     // The encoder of a pipeline of diffusers is loaded once, when it draws.
-    if StableDiffusion.fits(folder) { return false }
+    if stableDiffusion != nil { return false }
     return try loadedEncoder().ids(prompt, limit: TextToImage.captionTokens + 1).count
       > TextToImage.captionTokens
   }

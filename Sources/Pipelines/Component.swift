@@ -2,47 +2,44 @@ package import PipitFormats
 package import PipitGraph
 package import PipitModels
 package import PipitRuntime
-import PipitTensors
+package import PipitTensors
 
-/// One component of a model: its folder, settings and weights, and the programs made from them.
+/// One component of a model: its settings and weights, and the programs made from them.
 ///
 /// Programs are made when they are first needed and share their packed weights.
 package final class Component {
-  package let folder: ModelFolder
-  package let architecture: Architecture
-  package let weights: WeightFolder
+  package let part: ModelPart
   private let machine: Machine
   private let packed: PackedWeights
   private var programs: [String: Program] = [:]
   /// Keys of the programs, the one used last at the end.
   private var uses: [String] = []
 
-  package init(_ folder: ModelFolder, machine: Machine) throws {
-    guard let name = folder.architecture else {
-      throw FormatError(
-        path: folder.configuration.file, part: "'architectures' or '_class_name'",
-        expected: "the architecture's name", found: "none")
-    }
-    self.folder = folder
+  package init(_ part: ModelPart, machine: Machine) {
+    self.part = part
     self.machine = machine
-    architecture = try Architecture(named: name, folder.configuration)
-    weights = try folder.weights()
     packed = PackedWeights(kernels: machine.kernels, pool: machine.pool)
   }
 
+  package convenience init(_ folder: ModelFolder, machine: Machine) throws {
+    self.init(try ModelPart(folder), machine: machine)
+  }
+
+  package var architecture: Architecture { part.architecture }
+  package var configuration: Configuration { part.configuration }
+  package var weights: any WeightSource { part.weights }
+
   /// The program of a key, made from the graph that `build` gives if there is none yet.
+  ///
+  /// - Throws: `MemoryError` if it takes more memory than there is.
   package func program(_ key: String, _ build: () throws -> Graph) throws -> Program {
     uses.removeAll { $0 == key }
     uses.append(key)
     if let program = programs[key] { return program }
     let graph = Optimizer.optimize(try build())
-    let needed = ArenaPlan(Lifetimes(graph).buffers).byteCount
-    guard needed <= Machine.memoryByteCount else {
-      throw FormatError(
-        path: folder.configuration.file, part: "settings",
-        expected: "a computation in the machine's \(Machine.memoryByteCount) bytes of memory",
-        found: "\(needed) bytes")
-    }
+    let need = machine.need([graph])
+    // Weights of other programs are packed already.
+    try machine.check(need.peak - min(packed.byteCount, need.packed), for: configuration.file)
     let program = Program(
       graph: graph, kernels: machine.kernels, pool: machine.pool, weights: packed)
     programs[key] = program
@@ -68,8 +65,6 @@ package final class Component {
 
   /// The error for a component that is not of the architecture that a pipeline needs.
   package func wrongArchitecture(_ expected: String) -> FormatError {
-    FormatError(
-      path: folder.configuration.file, part: "architecture", expected: expected,
-      found: folder.architecture ?? "none")
+    part.wrongArchitecture(expected)
   }
 }

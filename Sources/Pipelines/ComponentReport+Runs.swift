@@ -30,8 +30,8 @@ extension ComponentReport {
   private static func componentRuns(
     _ folder: ModelFolder, name: String, inputs: [String: Shape], steps: Int
   ) throws -> [GraphRun] {
-    let model = try ComponentReport.architecture(folder)
-    let weights = try folder.weights()
+    let part = try ModelPart(folder)
+    let (model, weights) = (part.architecture, part.weights)
     func run(_ name: String, _ runs: Int, _ graph: Graph) -> GraphRun {
       GraphRun(name: name, runs: runs, graph: Optimizer.optimize(graph))
     }
@@ -44,15 +44,6 @@ extension ComponentReport {
     }
     let shapes = inputs.isEmpty ? (typicalInputs(model).first ?? [:]) : inputs
     return [run(name, 1, try model.graph(weights: weights, inputs: shapes))]
-  }
-
-  private static func architecture(_ folder: ModelFolder) throws -> Architecture {
-    guard let name = folder.architecture else {
-      throw FormatError(
-        path: folder.configuration.file, part: "'architectures' or '_class_name'",
-        expected: "the architecture's name", found: "none")
-    }
-    return try Architecture(named: name, folder.configuration)
   }
 
   /// Bytes of the weight files of a model, all components together.

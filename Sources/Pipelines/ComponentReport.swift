@@ -9,27 +9,22 @@ package struct ComponentReport: Sendable {
   package let parameterCount: Int
   /// Bytes of the weight files, which are mapped.
   package let fileByteCount: Int
-  /// Bytes of f32 weights that will be packed for the kernels.
+  /// Bytes of weights as they will be packed for the kernels.
   package let packedByteCount: Int
   /// Bytes of the arena, and the least that any plan would need.
   package let arenaByteCount: Int
   package let arenaLowerBound: Int
 
   /// Reads the settings and headers, builds the graphs for the inputs that the pipeline would give, and plans.
-  package init(_ folder: ModelFolder) throws {
-    guard let name = folder.architecture else {
-      throw FormatError(
-        path: folder.configuration.file, part: "'architectures' or '_class_name'",
-        expected: "the architecture's name", found: "none")
-    }
-    let weights = try folder.weights()
-    architecture = name
-    fileByteCount = weights.byteCount
-    parameterCount = try weights.names.reduce(0) {
-      $0 + (try weights.weight(named: $1)?.shape.count ?? 0)
+  package init(_ folder: ModelFolder, machine: Machine) throws {
+    let part = try ModelPart(folder)
+    architecture = part.architectureName
+    fileByteCount = try folder.weights().byteCount
+    parameterCount = try part.weights.names.reduce(0) {
+      $0 + (try part.weights.weight(named: $1)?.shape.count ?? 0)
     }
     let graphs = try ComponentReport.graphs(folder).map(Optimizer.optimize)
-    packedByteCount = graphs.reduce(0) { $0 + ComponentReport.packedByteCount($1) }
+    packedByteCount = machine.need(graphs).packed
     let plans = graphs.map { ArenaPlan(Lifetimes($0).buffers) }
     arenaByteCount = plans.map(\.byteCount).max() ?? 0
     arenaLowerBound = plans.map(\.lowerBound).max() ?? 0
@@ -37,14 +32,10 @@ package struct ComponentReport: Sendable {
 
   /// The graphs of a component for the inputs that a pipeline would give, as built.
   package static func graphs(_ folder: ModelFolder) throws -> [Graph] {
-    guard let name = folder.architecture else {
-      throw FormatError(
-        path: folder.configuration.file, part: "'architectures' or '_class_name'",
-        expected: "the architecture's name", found: "none")
+    let part = try ModelPart(folder)
+    return try typicalInputs(part.architecture).map {
+      try part.architecture.graph(weights: part.weights, inputs: $0)
     }
-    let model = try Architecture(named: name, folder.configuration)
-    let weights = try folder.weights()
-    return try typicalInputs(model).map { try model.graph(weights: weights, inputs: $0) }
   }
 
   /// The shapes that a pipeline gives a model, one set for each graph.
@@ -100,15 +91,5 @@ package struct ComponentReport: Sendable {
     return [
       ["latent_sample": [1, latent, side, side]], ["sample": [1, channels, pixels, pixels]],
     ]
-  }
-
-  private static func packedByteCount(_ graph: Graph) -> Int {
-    graph.nodes.reduce(0) { sum, node in
-      switch node.op {
-      case .linear(let op): sum + 4 * op.columns * op.depth
-      case .conv2D(let op): sum + 4 * op.weight.shape.count
-      default: sum
-      }
-    }
   }
 }

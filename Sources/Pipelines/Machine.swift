@@ -1,4 +1,4 @@
-import Glibc
+package import PipitGraph
 package import PipitKernels
 package import PipitRuntime
 
@@ -6,17 +6,47 @@ package import PipitRuntime
 package final class Machine {
   package let kernels: KernelTable
   package let pool: ThreadPool
-
-  /// The machine's physical memory.
-  static var memoryByteCount: Int {
-    let (pages, size) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
-    return pages > 0 && size > 0 ? pages * size : Int.max
-  }
+  /// Whether programs are made that take more memory than there seems to be.
+  package let ignoresMemory: Bool
 
   /// The best level of this processor, or the one that `PIPIT_ISA` names; as many threads as asked
   /// for, or as there are processors.
-  package init(threadCount: Int? = nil) throws {
+  package init(threadCount: Int? = nil, ignoresMemory: Bool = false) throws {
     kernels = try KernelTable.chosen()
     pool = ThreadPool(threadCount: threadCount ?? ThreadPool.processorCount)
+    self.ignoresMemory = ignoresMemory
   }
+
+  /// What programs of optimized graphs take on this machine.
+  package func need(_ graphs: [Graph]) -> MemoryNeed {
+    MemoryNeed(graphs, kernels: kernels, threadCount: pool.threadCount)
+  }
+
+  /// Throws `MemoryError` if so many bytes are not to be had now.
+  package func check(_ byteCount: Int, for subject: String) throws {
+    guard !ignoresMemory, let free = FreeMemory(), byteCount > free.byteCount else { return }
+    throw MemoryError(subject: subject, needed: byteCount, free: free)
+  }
+}
+
+/// A computation takes more memory than there is.
+package struct MemoryError: Error, Sendable, CustomStringConvertible {
+  /// What is to be computed: a model's name or the file of its settings.
+  package let subject: String
+  package let needed: Int
+  package let free: FreeMemory
+
+  package init(subject: String, needed: Int, free: FreeMemory) {
+    self.subject = subject
+    self.needed = needed
+    self.free = free
+  }
+
+  package var description: String {
+    "'\(subject)' needs \(MemoryError.text(needed)) of memory, \(MemoryError.text(free.byteCount)) are free "
+      + "(\(free.reason))"
+  }
+
+  /// Megabytes, rounded up.
+  package static func text(_ byteCount: Int) -> String { "\(byteCount / 1_000_000 + 1) MB" }
 }

@@ -98,7 +98,7 @@ package final class TextToImage {
     guard captions.states.count == captions.count * TextToImage.captionTokens * model.captionChannels
     else {
       throw FormatError(
-        path: component.folder.configuration.file, part: "'caption_channels'",
+        path: component.configuration.file, part: "'caption_channels'",
         expected: "the text encoder's width", found: "\(model.captionChannels)")
     }
     let conditions = try conditions(model, component, captions)
@@ -175,7 +175,7 @@ package final class TextToImage {
     let side = model.sampleSize / model.reduction
     guard latents.allSatisfy({ $0.count == model.latentChannels * side * side }) else {
       throw FormatError(
-        path: component.folder.configuration.file, part: "'latent_channels' and 'sample_size'",
+        path: component.configuration.file, part: "'latent_channels' and 'sample_size'",
         expected: "the denoiser's latents", found: "[\(model.latentChannels), \(side), \(side)]")
     }
     let program = try component.program("decoder") {

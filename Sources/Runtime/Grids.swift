@@ -32,14 +32,21 @@ package struct WinogradGrid {
   private let panels: Split
 
   package init(_ call: WinogradCall, channels: Int, threadCount: Int) {
+    self.init(
+      tileCount: call.tileCount, tileRows: call.tileRows, panelCount: call.panelCount,
+      channels: channels, threadCount: threadCount)
+  }
+
+  /// As above, of a convolution that need not be there yet.
+  package init(tileCount: Int, tileRows: Int, panelCount: Int, channels: Int, threadCount: Int) {
     // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
     // Whole register tiles, as one of few rows takes as long.
     let longest = max(16, min(64, 80_000 / channels))
     tiles = Split(
-      call.tileCount, tiles: (call.tileCount + longest - 1) / longest, grain: call.tileRows)
+      tileCount, tiles: (tileCount + longest - 1) / longest, grain: tileRows)
     let isEven = tiles.tileCount >= 2 * threadCount
     panels = Split(
-      call.panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
+      panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
   }
 
   /// Winograd's tiles in a piece, at most: what its scratch memory is for.

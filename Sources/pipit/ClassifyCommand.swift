@@ -40,7 +40,7 @@ struct ClassifyCommand: ParsableCommand {
 
   mutating func run() throws {
     let classifier = try PictureClassifier(
-      model: machine.model, threads: try machine.threadCount())
+      model: machine.model, threads: try machine.threadCount(), ignoresMemory: machine.force)
     let scores = try classifier.classify(pictureAt: image, top: top)
     if json {
       try Console.printJSON(scores.map { Line(label: $0.label, probability: $0.probability) })

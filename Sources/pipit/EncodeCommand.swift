@@ -37,7 +37,7 @@ struct EncodeCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    let pipit = try machine.pipit()
     if let file {
       try LineReader.forEachWindow(of: file) { lines in
         for embedding in try pipit.embeddings(of: lines) { try show(embedding) }

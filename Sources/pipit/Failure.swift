@@ -26,6 +26,8 @@ struct Failure: Error {
       self.init(code: EX_USAGE, "\(error)")
     case is ComponentRun.InputError, is ComponentInputError, is ProgramError:
       self.init(code: EX_DATAERR, "\(error)")
+    case is MemoryError:
+      self.init(code: EX_OSERR, "\(error); --force tries it all the same")
     case is FormatError, is ConfigurationError, is ModelError:
       self.init(code: EX_DATAERR, "\(error)")
     default:

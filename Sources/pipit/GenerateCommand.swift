@@ -13,10 +13,14 @@ struct GenerateCommand: ParsableCommand {
         pipit generate "a cake" --count 6 -o cake-%d.png               (cake-1.png ... cake-6.png)
         pipit generate "a house" --mood negative -o gloomy.png
         pipit generate "a house by the sea" --model sd-turbo/ --size 512x384 -o house.png
+        pipit generate "a house by the sea" --model sd15/ --size 512x512 --dry-run
         pipit generate "a house in winter" --model sd15/ --image house.png --strength 0.6 -o winter.png
 
       The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them. The same
       seed gives the same bytes on every run and number of threads.
+
+      Before anything is loaded the memory that it takes is worked out (--dry-run shows it, stage
+      by stage); where the machine or its control group has less, nothing is done unless --force.
       """)
 
   @Argument(help: "What the picture shows.")
@@ -65,6 +69,9 @@ struct GenerateCommand: ParsableCommand {
 
   @OptionGroup var machine: MachineOptions
 
+  @Flag(help: "Only tell how much memory it takes.")
+  var dryRun = false
+
   @Flag(help: "Print one line of JSON instead of text.")
   var json = false
 
@@ -76,25 +83,16 @@ struct GenerateCommand: ParsableCommand {
   mutating func run() throws {
     try checkOptions()
     let start = Console.now()
-    let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    let pipit = try machine.pipit()
     pipit.releasesTextEncoder = true
-    var request = GenerationRequest(prompt: prompt)
-    request.negativePrompt = negative
-    request.seed = seed ?? UInt64(UInt32.random(in: 0...UInt32.max))
-    request.count = count
-    request.steps = try steps ?? pipit.defaultSteps()
-    request.guidance = try guidance ?? pipit.defaultGuidance()
-    if let size { (request.width, request.height) = try Self.extents(size) }
-    request.sampler = sampler
-    request.noiseGenerator = rng
-    request.decoder = decoder
-    request.strength = strength
-    if let image { request.startPicture = try GeneratedPicture(pngAt: image) }
+    var request = try request(pipit)
+    if dryRun { return try showMemory(pipit, request) }
+    try checkMemory(pipit, request)
     // Models that tell no moods leave that to the default bundle.
-    let judge =
-      pipit.tellsMoods ? pipit : try Pipit(model: "Default", threads: try machine.threadCount())
+    let judge = pipit.tellsMoods ? pipit : try machine.pipit(model: "Default")
     judge.releasesTextEncoder = true
     let textMood = try judge.sentiment(of: prompt)
+    if judge !== pipit { judge.releaseModels() }
     if !quiet, try pipit.isCut(prompt) {
       Console.writeError(
         "pipit: note: the prompt is long; the picture follows its first words only\n")
@@ -109,7 +107,7 @@ struct GenerateCommand: ParsableCommand {
     line.clear()
     let moods = try pictures.map { try judge.sentiment(of: $0) }
     let files = try write(pictures, request)
-    let report = Report(
+    let report = GenerateReport(
       files: files, pictures: pictures, request: request, textMood: textMood, moods: moods,
       pipit: pipit, seconds: Console.now() - start)
     if json {
@@ -117,6 +115,22 @@ struct GenerateCommand: ParsableCommand {
     } else if !quiet {
       report.print()
     }
+  }
+
+  private func request(_ pipit: Pipit) throws -> GenerationRequest {
+    var request = GenerationRequest(prompt: prompt)
+    request.negativePrompt = negative
+    request.seed = seed ?? UInt64(UInt32.random(in: 0...UInt32.max))
+    request.count = count
+    request.steps = try steps ?? pipit.defaultSteps()
+    request.guidance = try guidance ?? pipit.defaultGuidance()
+    if let size { (request.width, request.height) = try Self.extents(size) }
+    request.sampler = sampler
+    request.noiseGenerator = rng
+    request.decoder = decoder
+    request.strength = strength
+    if let image { request.startPicture = try GeneratedPicture(pngAt: image) }
+    return request
   }
 
   private func checkOptions() throws {
@@ -200,73 +214,5 @@ struct GenerateCommand: ParsableCommand {
       ("mood", request.mood?.rawValue ?? "neutral"), ("count", String(request.count)),
       ("model", machine.model), ("Software", "pipit \(pipitVersion)"),
     ]
-  }
-}
-
-/// What `generate` tells when it is done.
-private struct Report: Encodable {
-  struct MoodReport: Encodable {
-    let label: String
-    let score: Float
-    let confidence: Float
-
-    init(_ mood: Sentiment) {
-      label = mood.label
-      score = mood.score
-      confidence = mood.confidence
-    }
-
-    var text: String {
-      "\(label) \(Console.signed(score)) (\(Console.fixed(Double(confidence) * 100, digits: 0)) % sure)"
-    }
-  }
-
-  let files: [String]
-  let width: Int
-  let height: Int
-  let prompt: String
-  let negativePrompt: String
-  let seed: UInt64
-  let steps: Int
-  let guidance: Float
-  let mood: String
-  let model: String
-  let version: String
-  let isa: String
-  let threads: Int
-  let seconds: Double
-  let textSentiment: MoodReport
-  let imageSentiments: [MoodReport]
-
-  init(
-    files: [String], pictures: [GeneratedPicture], request: GenerationRequest,
-    textMood: Sentiment, moods: [Sentiment], pipit: Pipit, seconds: Double
-  ) {
-    self.files = files
-    width = pictures[0].width
-    height = pictures[0].height
-    prompt = request.prompt
-    negativePrompt = request.negativePrompt
-    seed = request.seed
-    steps = request.steps ?? 0
-    guidance = request.guidance ?? 0
-    mood = request.mood?.rawValue ?? "neutral"
-    model = pipit.modelPath
-    version = pipitVersion
-    isa = pipit.isa
-    threads = pipit.threadCount
-    self.seconds = seconds
-    textSentiment = MoodReport(textMood)
-    imageSentiments = moods.map { MoodReport($0) }
-  }
-
-  func print() {
-    let size =
-      "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
-    Swift.print(
-      "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
-        + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
-    Swift.print("sentence: \(textSentiment.text)")
-    for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }
   }
 }

@@ -134,6 +134,7 @@ private struct MachineReport: Encodable {
   let threads: Int
   let model: String
   let components: [Part]
+  let memory: MemoryReport
 
   init(model name: String) throws {
     processor = KernelTable.processorSummary
@@ -147,23 +148,25 @@ private struct MachineReport: Encodable {
     threads = ThreadPool.processorCount
     let folder = try ModelFolder(path: BundleLocation.find(name))
     model = folder.path
-    components = try MachineReport.parts(folder)
+    let machine = try Machine()
+    components = try MachineReport.parts(folder, machine)
+    memory = MemoryReport(try MemoryPlan(folder, machine: machine))
     self.missing = missing
   }
 
   private let missing: [String]
 
   private enum CodingKeys: String, CodingKey {
-    case version, processor, isa, isaReason, isaLevels, threads, model, components
+    case version, processor, isa, isaReason, isaLevels, threads, model, components, memory
   }
 
-  private static func parts(_ folder: ModelFolder) throws -> [Part] {
+  private static func parts(_ folder: ModelFolder, _ machine: Machine) throws -> [Part] {
     guard folder.layout == .pipeline else {
-      return [Part(folder.path, try ComponentReport(folder))]
+      return [Part(folder.path, try ComponentReport(folder, machine: machine))]
     }
     return try folder.configuration.values.keys.sorted().compactMap { name in
       guard folder.has(name + "/config.json") else { return nil }
-      return Part(name, try ComponentReport(try folder.component(name)))
+      return Part(name, try ComponentReport(try folder.component(name), machine: machine))
     }
   }
 
@@ -185,10 +188,9 @@ private struct MachineReport: Encodable {
       )
     }
     let files = components.reduce(0) { $0 + $1.fileBytes }
-    let peak = components.map { $0.packedBytes + $0.arenaBytes }.max() ?? 0
     Swift.print(
-      "  in all: files \(Console.bytes(files)); components are loaded one after the other, "
-        + "the largest takes \(Console.bytes(peak)) besides its mapped file")
+      "  in all: files \(Console.bytes(files)); components are loaded one after the other: "
+        + memory.peakLine)
   }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import PipitEngine
 
 /// What `pipit --version` and the PNG's texts say.
 let pipitVersion = "0.1.0"
@@ -63,6 +64,14 @@ struct MachineOptions: ParsableArguments {
   @Option(
     help: "How many threads to use (default: $PIPIT_THREADS, or one for each processor).")
   var threads: Int?
+
+  @Flag(help: "Compute even what seems to take more memory than the machine has.")
+  var force = false
+
+  /// The engine with the model, or with another one.
+  func pipit(model other: String? = nil) throws -> Pipit {
+    try Pipit(model: other ?? model, threads: try threadCount(), ignoresMemory: force)
+  }
 
   /// The number of threads asked for, by flag or environment.
   func threadCount() throws -> Int? {

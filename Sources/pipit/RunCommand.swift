@@ -13,7 +13,8 @@ struct RunCommand: ParsableCommand {
         CLIP text      input_ids [attention_mask] -> last_hidden_state pooler_output | text_embeds
         text classifier  input_ids [attention_mask] [token_type_ids] -> logits
         sentiment head layer_means -> logits
-        denoiser       sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
+        denoiser       sample timestep encoder_hidden_states [timestep_cond] -> out_sample
+        default denoiser  sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
         VAE decoder    latent_sample -> sample
         VAE encoder    sample -> latent_parameters
         classifier     pixel_values -> logits
@@ -34,10 +35,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: "How many threads to use.")
   var threads: Int?
 
+  @Flag(help: "Compute even what seems to take more memory than the machine has.")
+  var force = false
+
   mutating func run() throws {
     var options = MachineOptions()
     options.threads = threads
-    let machine = try Machine(threadCount: try options.threadCount())
+    let machine = try Machine(threadCount: try options.threadCount(), ignoresMemory: force)
     let model = try ModelFolder(path: folder)
     guard model.layout == .component else {
       throw Failure(

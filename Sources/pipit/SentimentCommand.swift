@@ -48,7 +48,7 @@ struct SentimentCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    let pipit = try Pipit(model: machine.model, threads: try machine.threadCount())
+    let pipit = try machine.pipit()
     if let text {
       guard text.contains(where: { !$0.isWhitespace }) else {
         throw Failure(code: EX_DATAERR, "the text is empty")

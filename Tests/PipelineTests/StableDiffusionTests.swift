@@ -13,12 +13,15 @@ import Testing
     goldens = String(file[..<(file.lastIndex(of: "/") ?? file.endIndex)]) + "/Goldens/"
   }
 
-  private func folder(_ name: String) throws -> ModelFolder { try ModelFolder(path: goldens + name) }
+  private func pipeline(_ name: String, threads: Int? = nil) throws -> StableDiffusion {
+    let folder = try #require(DiffusersFolder(try ModelFolder(path: goldens + name)))
+    return StableDiffusion(folder, machine: try Machine(threadCount: threads))
+  }
 
   /// The reference's picture, `[height, width, 3]`.
-  private func expected(_ name: String) throws -> [UInt8] {
+  private func expected(_ name: String, _ picture: String) throws -> [UInt8] {
     let file = try Safetensors(path: goldens + name + "/golden.safetensors")
-    let entry = try #require(file.entries["picture"])
+    let entry = try #require(file.entries[picture])
     return Array(file.bytes(of: entry))
   }
 
@@ -29,12 +32,13 @@ import Testing
     return (Double(differences.reduce(0, +)) / Double(a.count), differences.max() ?? 0)
   }
 
-  private func check(_ name: String, _ request: StableDiffusionRequest) throws {
-    let wanted = try expected(name)
+  private func check(
+    _ name: String, _ request: StableDiffusionRequest, _ picture: String = "picture"
+  ) throws {
+    let wanted = try expected(name, picture)
     var first: [UInt8]?
     for threads in [1, 2] {
-      let machine = try Machine(threadCount: threads)
-      let pictures = try StableDiffusion(folder(name), machine: machine).draw(request)
+      let pictures = try pipeline(name, threads: threads).draw(request)
       let pixels = pictures[0].pixels
       let found = difference(pixels, wanted)
       #expect(found.mean <= 0.1, "\(name) on \(threads) threads: mean \(found.mean)")
@@ -59,7 +63,9 @@ import Testing
     (request.seed, request.steps, request.guidance) = (5, 1, 0)
     (request.width, request.height) = (64, 64)
     try check("sd-turbo", request)
-    let defaults = try StableDiffusion(folder("sd-turbo"), machine: try Machine()).defaults()
+    request.decoder = .tiny
+    try check("sd-turbo", request, "tiny")
+    let defaults = try pipeline("sd-turbo").defaults()
     #expect(defaults == (64, 1, 0))
   }
 
@@ -77,7 +83,7 @@ import Testing
     var request = StableDiffusionRequest()
     (request.width, request.height, request.decoder) = (64, 64, .tiny)
     (request.steps, request.guidance) = (1, 0)
-    let pipeline = StableDiffusion(try folder("sd-turbo"), machine: try Machine())
-    #expect(throws: FileError.self) { _ = try pipeline.draw(request) }
+    let pipeline = try pipeline("sd-ddim")
+    #expect(throws: FormatError.self) { _ = try pipeline.draw(request) }
   }
 }

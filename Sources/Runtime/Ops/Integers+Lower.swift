@@ -64,7 +64,7 @@ private final class QuantizingStep: Step {
     self.scratch = scratch
     self.kernels = kernels
     self.compute = compute
-    rowsAtATime = max(1, 4096 / output.columns)
+    rowsAtATime = Lowering.rowsQuantizedAtATime(columns: output.columns)
     scratch.reserve(rowsAtATime * output.columns)
     super.init(tileCount: split.tileCount)
   }
@@ -145,6 +145,9 @@ extension Lowering {
       Split(output.rows, tiles: tiles(operations: count / 4)), x: source(node.inputs[0]),
       output: output, kernels: kernels)
   }
+
+  /// Rows that fit into the cache before they become integers.
+  static func rowsQuantizedAtATime(columns: Int) -> Int { max(1, 4096 / columns) }
 
   /// A step over whole rows, whose results are quantized as they come: `compute` writes the rows of a
   /// range to the memory that it is given.

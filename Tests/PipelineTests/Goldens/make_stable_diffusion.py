@@ -4,7 +4,7 @@ with them.
     python Tests/PipelineTests/Goldens/make_stable_diffusion.py
 
 Needs torch, transformers and diffusers. Each is a folder as `save_pretrained` writes it, with
-golden.safetensors: `picture` uint8 [height, width, 3].
+golden.safetensors: `picture` uint8 [height, width, 3], and `tiny`, the same by a small decoder in `vae_tiny`.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler,
+from diffusers import (AutoencoderKL, AutoencoderTiny, DDIMScheduler, DPMSolverMultistepScheduler,
                        EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline,
                        StableDiffusionPipeline, UNet2DConditionModel)
 from PIL import Image
@@ -70,7 +70,16 @@ def parts(folder, seed, scheduler, unet_settings):
                 safety_checker=None, feature_extractor=None, requires_safety_checker=False)
 
 
-def case(name, seed, scheduler, call, image=None, **unet_settings):
+def tiny_decoder(folder, seed):
+    """Beside the pipeline's own; not of its weights, so its pictures are others."""
+    settings = dict(encoder_block_out_channels=(4,) * 4, decoder_block_out_channels=(4,) * 4)
+    vae = seeded(AutoencoderTiny(**settings), seed)
+    vae.save_pretrained(folder / "vae_tiny")
+    return vae
+
+
+def case(name, seed, scheduler, call, image=None, tiny=False, **unet_settings):
+    torch.manual_seed(seed)  # biases
     folder = HERE / name
     kinds = StableDiffusionPipeline, StableDiffusionImg2ImgPipeline
     pipeline = kinds[image is not None](**parts(folder, seed, scheduler, unet_settings))
@@ -83,11 +92,20 @@ def case(name, seed, scheduler, call, image=None, **unet_settings):
             pixels = torch.tensor(image / 127.5 - 1).permute(2, 0, 1)[None].float()
             latents = pipeline.vae.encode(pixels).latent_dist.mode() * pipeline.vae.config.scaling_factor
         call = dict(call, image=latents)
-    generator = torch.Generator().manual_seed(call.pop("seed"))
-    with torch.no_grad():
-        picture = pipeline(**call, generator=generator, output_type="np").images[0]
-    save_file({"picture": np.ascontiguousarray((picture * 255).round().astype(np.uint8))},
-              folder / "golden.safetensors")
+    noise_seed = call.pop("seed")
+
+    def draw(vae):
+        pipeline.vae = vae
+        generator = torch.Generator().manual_seed(noise_seed)
+        with torch.no_grad():
+            picture = pipeline(**call, generator=generator, output_type="np").images[0]
+        return np.ascontiguousarray((picture * 255).round().astype(np.uint8))
+
+    pictures = {"picture": draw(pipeline.vae)}
+    if tiny:
+        pictures["tiny"] = draw(tiny_decoder(folder, seed + 3))
+    save_file(pictures, folder / "golden.safetensors")
+    picture = pictures["picture"]
     print(name, picture.shape, picture.std())
 
 
@@ -99,7 +117,7 @@ def main():
     turbo = EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="trailing")
     case("sd-turbo", 11, turbo, dict(
         prompt="the sea", num_inference_steps=1, guidance_scale=0.0, seed=5, width=64, height=64),
-        attention_head_dim=(2, 4), use_linear_projection=True)
+        tiny=True, attention_head_dim=(2, 4), use_linear_projection=True)
     solver = DPMSolverMultistepScheduler(**SCHEDULE, steps_offset=1)
     image = np.random.default_rng(1).integers(0, 255, (64, 48, 3), np.uint8)
     case("sd-image", 21, solver, dict(

@@ -1,0 +1,28 @@
+import PipitGraph
+import PipitModels
+import PipitTensors
+
+/// What turns latents into pictures: the decoder of an `AutoencoderKL` or of an `AutoencoderTiny`.
+struct LatentDecoder {
+  let scalingFactor: Float
+  let shiftFactor: Float
+  private let build: @Sendable (any WeightSource, Int, Int, Int) throws -> Graph
+
+  init(_ part: ModelPart) throws {
+    switch part.architecture {
+    case .autoencoderKL(let model):
+      (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
+      build = model.decoderGraph
+    case .autoencoderTiny(let model):
+      (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
+      build = model.decoderGraph
+    default:
+      throw part.wrongArchitecture("AutoencoderKL or AutoencoderTiny")
+    }
+  }
+
+  /// latent_sample `[1, channels, height, width]` to sample `[1, 3, ...]`.
+  func graph(weights: any WeightSource, height: Int, width: Int) throws -> Graph {
+    try build(weights, 1, height, width)
+  }
+}

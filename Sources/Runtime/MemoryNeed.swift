@@ -1,0 +1,132 @@
+package import PipitGraph
+package import PipitKernels
+import PipitTensors
+
+/// Memory that programs of one model take, told from their graphs without making them.
+package struct MemoryNeed: Hashable, Sendable {
+  /// Weights in the order of the kernels; those that several programs use, once.
+  package private(set) var packed = 0
+  /// Blocks that values are computed in, one a program.
+  package private(set) var arena = 0
+  /// What steps use while they run, for all threads.
+  package private(set) var scratch = 0
+  /// Weights that were made when the graph was simplified (folded norms) and small ones kept as f32.
+  package private(set) var made = 0
+  /// The most bytes at any time: while weights are packed, of which one lies in memory twice, or
+  /// while the programs run.
+  package private(set) var peak = 0
+
+  /// The need of programs that share their packed weights, all made before the first runs.
+  ///
+  /// - Parameter graphs: As `Program` is given them, optimized, in the order in which they are made.
+  package init(_ graphs: [Graph], kernels: KernelTable, threadCount: Int) {
+    var count = Count(kernels: kernels, threadCount: threadCount)
+    for graph in graphs {
+      count.add(graph)
+      arena += ArenaPlan(Lifetimes(graph).buffers).byteCount
+    }
+    packed = count.packed
+    scratch = count.scratch
+    made = count.made
+    peak = max(packed + arena + scratch, count.packingPeak) + made
+  }
+}
+
+/// Goes through graphs as `Lowering` does, and adds up.
+private struct Count {
+  let kernels: KernelTable
+  let threadCount: Int
+  var packed = 0
+  var scratch = 0
+  var made = 0
+  var packingPeak = 0
+  private var seen: Set<Key> = []
+  private var owners: Set<ObjectIdentifier> = []
+
+  private struct Key: Hashable {
+    let owners: [ObjectIdentifier]
+    let names: [String]
+  }
+
+  init(kernels: KernelTable, threadCount: Int) {
+    self.kernels = kernels
+    self.threadCount = threadCount
+  }
+
+  mutating func add(_ graph: Graph) {
+    var floats = 0
+    for node in graph.nodes {
+      switch node.op {
+      case .linear(let op):
+        pack(op.weights, isInteger: op.inputQuantization != nil)
+        small(op.biases)
+      case .conv2D(let op):
+        small([op.bias])
+        if op.inputQuantization != nil {
+          pack([op.weight], isInteger: true)
+          continue
+        }
+        let input = graph[node.inputs[0]].shape
+        let output = graph[node.output].shape
+        if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
+          made += 4 * op.weight.shape.count
+        } else {
+          pack([op.weight], parts: op.groups)
+          floats = max(floats, winograd(op, input, output))
+        }
+      case .attention(let op):
+        floats = max(floats, AttentionCall.scratchCount(headDimension: op.headDimension))
+      case .constant(let weight): made += 4 * weight.shape.count
+      case .embedding(let op): hold(op.table)
+      case .positionEmbedding(let op): hold(op.table)
+      case .quantize: break
+      default:
+        guard graph[node.output].quantization != nil else { break }
+        let columns = graph[node.output].shape.columns
+        floats = max(floats, Lowering.rowsQuantizedAtATime(columns: columns) * columns)
+      }
+    }
+    // Whole pages for each thread, as `Scratch` allocates them.
+    scratch += (4 * floats + 4095) / 4096 * 4096 * threadCount
+  }
+
+  /// Stacked weights, or the `parts` groups of one.
+  private mutating func pack(_ weights: [Weight], parts: Int = 1, isInteger: Bool = false) {
+    weights.forEach { hold($0) }
+    let key = Key(owners: weights.map { ObjectIdentifier($0.owner) }, names: weights.map(\.name))
+    guard seen.insert(key).inserted else { return }
+    let rows = weights.reduce(0) { $0 + $1.rows }
+    let stored = weights.reduce(0) { $0 + $1.bytes.count }
+    let depth = weights[0].columns
+    packed +=
+      isInteger
+      ? kernels.packedIntegerByteCount(columns: rows, depth: depth)
+      : parts * kernels.packedByteCount(columns: rows / parts, depth: depth)
+    packingPeak = max(packingPeak, packed + (weights.allSatisfy(isMapped) ? stored : 0))
+  }
+
+  private mutating func small(_ weights: [Weight?]) {
+    for weight in weights { if let weight { made += 4 * weight.shape.count } }
+  }
+
+  /// Weights whose numbers are no part of a mapped file stay in memory as long as the graph does.
+  private mutating func hold(_ weight: Weight) {
+    guard !isMapped(weight), owners.insert(ObjectIdentifier(weight.owner)).inserted else { return }
+    made += weight.bytes.count
+  }
+
+  private func isMapped(_ weight: Weight) -> Bool { weight.owner is MappedFile }
+
+  /// Floats of scratch memory that a thread needs for a convolution, 0 where it is computed directly.
+  private func winograd(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int {
+    var geometry = op.geometry(input: input, output: output)
+    geometry.inputChannels = op.weight.shape[1]
+    geometry.outputChannels = output[3] / op.groups
+    guard WinogradCall.pays(for: geometry) else { return 0 }
+    let extents = WinogradExtents(geometry, kernels: kernels)
+    let grid = WinogradGrid(
+      tileCount: extents.tileCount, tileRows: extents.tileRows, panelCount: extents.panelCount,
+      channels: op.weight.shape[1], threadCount: threadCount)
+    return extents.scratchCount(tiles: grid.longestTiles)
+  }
+}

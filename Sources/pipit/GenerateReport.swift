@@ -1,0 +1,69 @@
+import PipitEngine
+
+/// What `generate` tells when it is done.
+struct GenerateReport: Encodable {
+  struct MoodReport: Encodable {
+    let label: String
+    let score: Float
+    let confidence: Float
+
+    init(_ mood: Sentiment) {
+      label = mood.label
+      score = mood.score
+      confidence = mood.confidence
+    }
+
+    var text: String {
+      "\(label) \(Console.signed(score)) (\(Console.fixed(Double(confidence) * 100, digits: 0)) % sure)"
+    }
+  }
+
+  let files: [String]
+  let width: Int
+  let height: Int
+  let prompt: String
+  let negativePrompt: String
+  let seed: UInt64
+  let steps: Int
+  let guidance: Float
+  let mood: String
+  let model: String
+  let version: String
+  let isa: String
+  let threads: Int
+  let seconds: Double
+  let textSentiment: MoodReport
+  let imageSentiments: [MoodReport]
+
+  init(
+    files: [String], pictures: [GeneratedPicture], request: GenerationRequest,
+    textMood: Sentiment, moods: [Sentiment], pipit: Pipit, seconds: Double
+  ) {
+    self.files = files
+    width = pictures[0].width
+    height = pictures[0].height
+    prompt = request.prompt
+    negativePrompt = request.negativePrompt
+    seed = request.seed
+    steps = request.steps ?? 0
+    guidance = request.guidance ?? 0
+    mood = request.mood?.rawValue ?? "neutral"
+    model = pipit.modelPath
+    version = pipitVersion
+    isa = pipit.isa
+    threads = pipit.threadCount
+    self.seconds = seconds
+    textSentiment = MoodReport(textMood)
+    imageSentiments = moods.map { MoodReport($0) }
+  }
+
+  func print() {
+    let size =
+      "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
+    Swift.print(
+      "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
+        + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
+    Swift.print("sentence: \(textSentiment.text)")
+    for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }
+  }
+}
