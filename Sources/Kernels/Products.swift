@@ -218,9 +218,7 @@ package struct AttentionCall {
 
   /// Floats of scratch memory that each thread needs.
   package static func scratchCount(headDimension: Int) -> Int {
-    // ATTENTION_SCRATCH_COUNT of the contract, which is a macro that Swift does not see.
-    let (queries, keys) = (Int(ATTENTION_QUERY_BLOCK), Int(ATTENTION_KEY_TILE))
-    return (2 * queries + 2 * keys) * (headDimension + 32) + 32 * keys + 2 * queries
+    attention_scratch_count(headDimension)
   }
 
   /// One matrix of an attention: its first number and the stride from token to token.

@@ -25,9 +25,7 @@ private struct AttentionCase: Sendable {
       v_stride: stride, y_stride: stride, query_count: queries, key_count: keys,
       head_dimension: dimension, scale: scale, key_bias: keyBias.map { UnsafePointer($0.start) },
       causal: causal)
-    // The count that ATTENTION_SCRATCH_COUNT asks for, to the float.
-    let scratchCount = (2 * 112 + 2 * 64) * (dimension + 32) + 32 * 64 + 2 * 112
-    let scratch = GuardedBuffer(count: scratchCount, filledWith: .nan)
+    let scratch = GuardedBuffer(count: attention_scratch_count(dimension), filledWith: .nan)
     let step = min(queryStep, queries)
     for query in Swift.stride(from: 0, to: queries, by: step) {
       level.table.pointee.attention_f32(
@@ -40,7 +38,7 @@ private struct AttentionCase: Sendable {
 private let shapes =
   [1, 3, 8, 31, 32, 40, 64, 65, 80].map { AttentionCase(queries: 19, keys: 67, dimension: $0) }
   + [1, 2, 15, 16, 17, 33].map { AttentionCase(queries: $0, keys: 64, dimension: 24) }
-  + [1, 2, 63, 65, 128, 130].map { AttentionCase(queries: 5, keys: $0, dimension: 17) }
+  + [1, 2, 63, 65, 128, 129, 130, 193].map { AttentionCase(queries: 5, keys: $0, dimension: 17) }
   + [
     AttentionCase(queries: 3, keys: 70, dimension: 160),
     AttentionCase(queries: 2, keys: 65, dimension: 512),

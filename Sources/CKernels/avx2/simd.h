@@ -78,3 +78,8 @@ ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
         _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(halves, halves));
 }
+/// x * 2^n for whole n in -252 ... 252, in two factors, so that results below 2^-126 come out right.
+ALWAYS_INLINE vec v_scale(vec x, vec n) {
+    vec half = v_round(v_mul(n, v_set1(0.5f)));
+    return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
+}

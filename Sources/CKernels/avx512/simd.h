@@ -27,11 +27,8 @@ ALWAYS_INLINE vec v_with_sign(vec a, vec b) {
 ALWAYS_INLINE vec v_round(vec a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-/// 2^n for whole n in -126 ... 127.
-ALWAYS_INLINE vec v_pow2(vec n) {
-    __m512i bits = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 23));
-}
+/// x * 2^n for whole n.
+ALWAYS_INLINE vec v_scale(vec x, vec n) { return _mm512_scalef_ps(x, n); }
 ALWAYS_INLINE float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
 ALWAYS_INLINE float v_highest(vec a) { return _mm512_reduce_max_ps(a); }
 ALWAYS_INLINE vec v_from_f16(const uint16_t *p) {

@@ -225,7 +225,7 @@ static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, 
 /// q: [query_count, head_dimension], k and v: [key_count, head_dimension], y: as q; each with a stride from
 /// token to token. key_bias: [key_count] added to every row of scores, or NULL; -INFINITY excludes a key.
 /// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
-/// scratch: ATTENTION_SCRATCH_COUNT(head_dimension) floats, one per thread, 64-byte aligned.
+/// scratch: attention_scratch_count(head_dimension) floats, one per thread, 64-byte aligned.
 /// Accuracy: within 2e-5 * max|v| of the scalar level for |scores| <= 100. head_dimension <= 512.
 struct attention_f32_args {
     const float *q, *k, *v;
@@ -236,11 +236,12 @@ struct attention_f32_args {
     const float *key_bias;
     bool causal;
 };
-#define ATTENTION_KEY_TILE 64
+#define ATTENTION_KEY_TILE 128    // keys that are packed at a time, at most
 #define ATTENTION_QUERY_BLOCK 112  // queries that share one pass over the keys, at most
-#define ATTENTION_SCRATCH_COUNT(head_dimension)                                      \
-    ((2 * ATTENTION_QUERY_BLOCK + 2 * ATTENTION_KEY_TILE) * ((head_dimension) + 32) + \
-     32 * ATTENTION_KEY_TILE + 2 * ATTENTION_QUERY_BLOCK)
+static inline size_t attention_scratch_count(size_t head_dimension) {
+    size_t queries = ATTENTION_QUERY_BLOCK, keys = ATTENTION_KEY_TILE;
+    return (2 * queries + 2 * keys) * (head_dimension + 32) + 32 * keys + 2 * queries;
+}
 
 typedef void (*attention_f32_fn)(const struct attention_f32_args *args, float *scratch,
                                  size_t query_begin, size_t query_end);

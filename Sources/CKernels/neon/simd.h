@@ -71,3 +71,8 @@ ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
     uint32_t word = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(halves, halves))), 0);
     memcpy(p, &word, sizeof word);
 }
+/// x * 2^n for whole n in -252 ... 252, in two factors, so that results below 2^-126 come out right.
+ALWAYS_INLINE vec v_scale(vec x, vec n) {
+    vec half = v_round(v_mul(n, v_set1(0.5f)));
+    return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
+}

@@ -6,8 +6,8 @@
 // register tile of queries needs on the way stays in the first-level cache.
 
 enum {
-    KEYS = ATTENTION_KEY_TILE,
-    KEY_PANELS = KEYS / TILE_COLUMNS,
+    // Keys of a tile where there are several: scores, weights and values fit the first-level cache.
+    SOME_KEYS = 96,
     QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
     QUERIES = QUERY_TILES * TILE_ROWS,
 };
@@ -15,28 +15,34 @@ enum {
 /// The parts of the caller's scratch memory.
 struct attention_scratch {
     float *queries;  // [QUERY_TILES, blocks of depth, TILE_ROWS, BLOCK], times the scale
-    float *keys;     // [KEY_PANELS, dimension, TILE_COLUMNS]
-    float *values;   // [panels, KEYS, TILE_COLUMNS]
-    float *scores;   // [TILE_ROWS, KEYS]
-    float *weights;  // [KEYS / BLOCK, TILE_ROWS, BLOCK]
+    float *keys;     // [key_tile / TILE_COLUMNS, dimension, TILE_COLUMNS]
+    float *values;   // [panels, key_tile, TILE_COLUMNS]
+    float *scores;   // [TILE_ROWS, key_tile]
+    float *weights;  // [key_tile / BLOCK, TILE_ROWS, BLOCK]
     float *outputs;  // [QUERIES, width], not yet divided by the sums
     float *highest;  // [QUERIES]
     float *sums;     // [QUERIES]
     size_t query_tile;  // floats of a register tile of queries
     size_t panels, width;  // of the values: dimension in whole panels
+    size_t key_tile;       // keys of a tile: whole panels
 };
 
-static struct attention_scratch attention_split(float *scratch, size_t dimension) {
+static struct attention_scratch attention_split(float *scratch, size_t dimension,
+                                                size_t key_count) {
     struct attention_scratch s;
+    // All keys in one tile, if they are few: their weights need no correction then.
+    s.key_tile = key_count > ATTENTION_KEY_TILE
+                     ? SOME_KEYS
+                     : (key_count + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
     s.query_tile = (dimension + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
     s.panels = (dimension + TILE_COLUMNS - 1) / TILE_COLUMNS;
     s.width = s.panels * TILE_COLUMNS;
     s.queries = scratch;
     s.keys = s.queries + QUERY_TILES * s.query_tile;
-    s.values = s.keys + dimension * KEYS;
-    s.scores = s.values + s.width * KEYS;
-    s.weights = s.scores + TILE_ROWS * KEYS;
-    s.outputs = s.weights + TILE_ROWS * KEYS;
+    s.values = s.keys + dimension * s.key_tile;
+    s.scores = s.values + s.width * s.key_tile;
+    s.weights = s.scores + TILE_ROWS * s.key_tile;
+    s.outputs = s.weights + TILE_ROWS * s.key_tile;
     s.highest = s.outputs + QUERIES * s.width;
     s.sums = s.highest + QUERIES;
     return s;
@@ -60,7 +66,7 @@ static void attention_pack_queries(const struct attention_f32_args *args,
 static void attention_pack_keys(const struct attention_f32_args *args,
                                 const struct attention_scratch *s, size_t first, size_t count) {
     size_t dimension = args->head_dimension;
-    for (size_t j = 0; j < KEYS; j += 4) {
+    for (size_t j = 0; j < s->key_tile; j += 4) {
         float *to = s->keys + j / TILE_COLUMNS * dimension * TILE_COLUMNS + j % TILE_COLUMNS;
         const float *k = args->k + (first + j) * args->k_stride;
         size_t d = 0;
@@ -84,15 +90,15 @@ static void attention_pack_values(const struct attention_f32_args *args,
     for (size_t j = 0; j < count; j++) {
         const float *v = args->v + (first + j) * args->v_stride;
         for (size_t d = 0; d < s->width; d += LANES) {
-            float *to = s->values + (d / TILE_COLUMNS * KEYS + j) * TILE_COLUMNS + d % TILE_COLUMNS;
+            float *to = s->values + (d / TILE_COLUMNS * s->key_tile + j) * TILE_COLUMNS + d % TILE_COLUMNS;
             v_store(to, d < dimension ? v_load_first(v + d, dimension - d) : v_zero());
         }
     }
 }
 
 /// Adds the bias of keys and hides the keys that a query must not see.
-static void attention_mask(const struct attention_f32_args *args, float *scores, size_t query,
-                           size_t first, size_t count) {
+static void attention_mask(const struct attention_f32_args *args, float *scores, size_t key_tile,
+                           size_t query, size_t first, size_t count) {
     if (args->key_bias) {
         for (size_t j = 0; j < count; j++) {
             scores[j] += args->key_bias[first + j];
@@ -102,17 +108,17 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
     if (args->causal && first + count > query + 1) {
         visible = query + 1 > first ? query + 1 - first : 0;
     }
-    for (size_t j = visible; j < KEYS; j++) {
+    for (size_t j = visible; j < key_tile; j++) {
         scores[j] = -INFINITY;
     }
 }
 
-/// Turns one query's scores into weights e^(score - maximum), and brings what was summed before to
-/// the new maximum. `row` is the query in its block.
+/// Turns `count` of one query's scores, in whole vectors, into weights e^(score - maximum), and brings
+/// what was summed before to the new maximum. `row` is the query in its block.
 static void attention_weights(const struct attention_scratch *s, size_t row, const float *scores,
-                              float *weights) {
+                              float *weights, size_t count) {
     vec highest = v_load(scores);
-    for (size_t j = LANES; j < KEYS; j += LANES) {
+    for (size_t j = LANES; j < count; j += LANES) {
         highest = v_max(highest, v_load(scores + j));
     }
     float before = s->highest[row], now = v_highest(highest);
@@ -121,7 +127,7 @@ static void attention_weights(const struct attention_scratch *s, size_t row, con
     // in its place gives weights of zero.
     vec center = v_set1(now == -INFINITY ? 0 : now);
     vec sum = v_zero();
-    for (size_t j = 0; j < KEYS; j += LANES) {
+    for (size_t j = 0; j < count; j += LANES) {
         vec e = v_exp(v_sub(v_load(scores + j), center));
         v_store(weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK, e);
         sum = v_add(sum, e);
@@ -144,28 +150,28 @@ static void attention_tile(const struct attention_f32_args *args,
                            const struct attention_scratch *s, size_t block, size_t first,
                            size_t rows, size_t key, size_t key_count) {
     size_t dimension = args->head_dimension;
-    for (size_t panel = 0; panel < KEY_PANELS && panel * TILE_COLUMNS < key_count; panel++) {
+    for (size_t panel = 0; panel * TILE_COLUMNS < key_count; panel++) {
         struct tile_f32 tile = {
             .a = s->queries + first / TILE_ROWS * s->query_tile,
             .panel = s->keys + panel * dimension * TILE_COLUMNS,
             .to = s->scores + panel * TILE_COLUMNS,
-            .to_stride = KEYS,
+            .to_stride = s->key_tile,
             .depth = dimension,
         };
         tile_product_blocked(&tile, rows, TILE_COLUMNS);
     }
     for (size_t i = 0; i < rows; i++) {
-        float *scores = s->scores + i * KEYS;
-        if (args->key_bias || args->causal || key_count < KEYS) {
-            attention_mask(args, scores, block + first + i, key, key_count);
+        float *scores = s->scores + i * s->key_tile;
+        if (args->key_bias || args->causal || key_count < s->key_tile) {
+            attention_mask(args, scores, s->key_tile, block + first + i, key, key_count);
         }
-        attention_weights(s, first + i, scores, s->weights + i * BLOCK);
+        attention_weights(s, first + i, scores, s->weights + i * BLOCK, key_count);
     }
     for (size_t panel = 0; panel < s->panels; panel++) {
         float *output = s->outputs + first * s->width + panel * TILE_COLUMNS;
         struct tile_f32 tile = {
             .a = s->weights,
-            .panel = s->values + panel * KEYS * TILE_COLUMNS,
+            .panel = s->values + panel * s->key_tile * TILE_COLUMNS,
             .from = output,
             .from_stride = s->width,
             .to = output,
@@ -178,7 +184,8 @@ static void attention_tile(const struct attention_f32_args *args,
 }
 
 static void attention_block(const struct attention_f32_args *args,
-                            const struct attention_scratch *s, size_t block, size_t count) {
+                            const struct attention_scratch *s, size_t first_block,
+                            size_t block, size_t count) {
     size_t dimension = args->head_dimension;
     for (size_t i = 0; i < count; i++) {
         s->highest[i] = -INFINITY;
@@ -186,13 +193,16 @@ static void attention_block(const struct attention_f32_args *args,
     }
     memset(s->outputs, 0, count * s->width * sizeof(float));
     attention_pack_queries(args, s, block, count);
-    for (size_t key = 0; key < args->key_count; key += KEYS) {
+    for (size_t key = 0; key < args->key_count; key += s->key_tile) {
         if (args->causal && key >= block + count) {
             break;
         }
-        size_t key_count = smaller(args->key_count - key, KEYS);
-        attention_pack_keys(args, s, key, key_count);
-        attention_pack_values(args, s, key, key_count);
+        size_t key_count = smaller(args->key_count - key, s->key_tile);
+        // The only tile of keys stays packed for all blocks.
+        if (args->key_count > s->key_tile || block == first_block) {
+            attention_pack_keys(args, s, key, key_count);
+            attention_pack_values(args, s, key, key_count);
+        }
         for (size_t first = 0; first < count; first += TILE_ROWS) {
             attention_tile(args, s, block, first, smaller(count - first, TILE_ROWS), key,
                            key_count);
@@ -212,8 +222,8 @@ static void attention_f32(const struct attention_f32_args *args, float *scratch,
                           size_t query_begin, size_t query_end) {
     ASSUME(args->head_dimension > 0 && args->head_dimension <= 512);
     ASSUME(query_end <= args->query_count);
-    struct attention_scratch s = attention_split(scratch, args->head_dimension);
+    struct attention_scratch s = attention_split(scratch, args->head_dimension, args->key_count);
     for (size_t block = query_begin; block < query_end; block += QUERIES) {
-        attention_block(args, &s, block, smaller(query_end - block, QUERIES));
+        attention_block(args, &s, query_begin, block, smaller(query_end - block, QUERIES));
     }
 }
