@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Cycles of the NEON kernels' inner loops on paper, against the least that their multiply-adds take.
 
-    python3 Benchmarks/mca/loops.py [--least SHARE] [FILE.c ...]
+    python3 Benchmarks/mca/loops.py [--check] [FILE.c ...]
 
 Compiles the files (default: Sources/CKernels/neon*/*.c) for ARM64 with Debian's clang, finds the loops that are
 one basic block and hold at least eight multiply-adds, and asks LLVM's machine code analyzer for cycles per
 iteration. The minimum is the analyzer's own figure for the loop's multiply-adds alone, each on registers that
 nothing else writes: what the core's multipliers need. No cache misses, no branches missed: it is not a clock.
 
-Cores: neoverse-n1 stands for Cortex-A76 (Pi 5), which LLVM has no model of; cortex-a72 is Pi 4's; cortex-a53
-is Pi Zero 2 W's, for which cortex-a55's more careful model is shown too (it takes two vector multiply-adds a
-cycle, which neither core does: its shares are too low). With --least the exit status tells whether the
-loops of full register tiles reach that share of the minimum on A76 and A72.
+Cores: neoverse-n1 stands for Cortex-A76 (Pi 5), which LLVM has no model of; cortex-a72 is Pi 4's; cortex-a55
+stands for Cortex-A53 (Pi Zero 2 W): LLVM's model of that retires in order and so lets a load wait for all
+multiply-adds before it. But the model of A55 starts two vector multiply-adds a cycle and vector loads beside
+them, which A53 does not: against one multiply-add a cycle it says little. So A53 is also played through by the
+rules that ncnn's authors measured on it (`in_order_cycles`).
+
+With --check the exit status tells whether the best loop of a full tile (40 multiply-adds or more) reaches 90 %
+on A76 and A72, 80 % by A55's model and 75 % by A53's rules: a core runs the loop that is written for it.
 """
 import argparse
 import collections
@@ -24,7 +28,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ARM64 = os.path.join(ROOT, ".ci", "arm64")
-CORES = [("neoverse-n1", "A76"), ("cortex-a72", "A72"), ("cortex-a53", "A53"), ("cortex-a55", "A55")]
+#: LLVM's model, the core it is asked for, and the least share of the minimum.
+CORES = [("neoverse-n1", "A76", 0.9), ("cortex-a72", "A72", 0.9), ("cortex-a55", "A55", 0.8), (None, "A53", 0.75)]
 #: Multiply-adds of one instruction, by mnemonic and arrangement of the result.
 PRODUCTS = {
     ("fmla", "4s"): 4, ("fmla", "8h"): 8, ("sdot", "4s"): 16, ("smmla", "4s"): 32,
@@ -33,6 +38,8 @@ PRODUCTS = {
 }
 ATTRIBUTES = "+dotprod,+fullfp16,+i8mm"
 ITERATIONS = 100
+#: Multiply-add instructions from which on a loop is that of a full register tile.
+FULL_TILE = 40
 
 
 def products(line):
@@ -89,42 +96,105 @@ def alone(body):
     return result
 
 
+def operands(line):
+    """(kind, registers written, registers read, registers of an accumulator) of an instruction."""
+    name, _, rest = line.partition("\t") if "\t" in line else line.partition(" ")
+    found = [r[0].replace("d", "v").replace("q", "v") + r[1:] if r[0] in "dqv" else r
+             for r in re.findall(r"\b[xwdqv]\d+\b", rest)]
+    if products(line):
+        return "multiply", found[:1], found[1:], found[:1]
+    if name in ("ldr", "ldp", "ldur"):
+        pair = name == "ldp"
+        width = re.match(r"\s*([xwdqs])", rest).group(1)
+        return "load " + ("x" if width in "xw" else width) + ("x2" if pair else ""), found[:1 + pair], found[1 + pair:], []
+    if name in ("mov", "ins") and re.match(r"\s*v", rest):
+        return "insert", found[:1], found, []
+    return ("branch" if name.startswith("b") else "integer"), found[:1], found[1:], []
+
+
+def in_order_cycles(body):
+    """Cycles per iteration on Cortex-A53 by these rules: two instructions a cycle in order; of vector
+    instructions one, but an insertion beside the load of a half; a load of a half is not beside a
+    multiply-add nor four cycles after one; one of 128 bits takes two cycles. Latencies: loads 3 (to vectors
+    4), insertions 3, multiply-adds 8, 4 to the next sum; all else 1."""
+    ready, sums, multiplied = {}, {}, set()
+    time, started = 0, []           # what has started in this cycle
+    ends = []
+    for _ in range(20):
+        for line in body:
+            kind, written, read, accumulators = operands(line)
+            is_vector_load = kind.startswith("load") and not kind.startswith("load x")
+            begin = max([time] + [ready.get(r, 0) for r in read] + [sums.get(r, 0) for r in accumulators])
+            while True:
+                if begin > time:
+                    time, started = begin, []
+                vectors = [k for k in started if k in ("multiply", "insert") or k[:6] in ("load d", "load q", "load s")]
+                is_vector = is_vector_load or kind in ("multiply", "insert")
+                fits = len(started) < 2 and not any("load q" in k for k in started)
+                fits &= not (kind.startswith("load") and any(k.startswith("load") for k in started))
+                fits &= not (is_vector and vectors) or {kind, *vectors} == {"insert", "load d"}
+                fits &= not (kind.startswith("load q") and started)
+                if fits and not (is_vector_load and time - 4 in multiplied):
+                    break
+                begin = time + 1
+            started.append(kind)
+            if kind == "multiply":
+                multiplied.add(time)
+            latency = {"multiply": 8, "insert": 3, "load x": 3}.get(kind, 4 if kind.startswith("load") else 1)
+            for register in written:
+                ready[register] = time + latency
+                sums[register] = time + 4
+            if kind.startswith("load q"):
+                time, started = time + (4 if kind.endswith("x2") else 2), []
+        ends.append(time)
+    return (ends[-1] - ends[9]) / (len(ends) - 10)
+
+
+def least_cycles(core, body):
+    """What the multiply-adds of a loop take if nothing else is done."""
+    if core in (None, "cortex-a55"):
+        return sum(1 for line in body if products(line))
+    return cycles(core, alone(body))
+
+
 def report(path):
-    """Prints a line for each distinct loop; returns the least share per core of the widest loops."""
+    """Prints a line for each distinct loop; returns the best share per core of full tiles' loops."""
     seen = collections.OrderedDict()
     for function, body in loops(assembly(path)):
         count = sum(1 for line in body if products(line))
         if count >= 8:
             kinds = collections.Counter(line.split()[0] for line in body)
             seen.setdefault((count, tuple(sorted(kinds.items()))), (function, body))
-    widest = max((key[0] for key in seen), default=0)
-    least = {core: 1.0 for core, _ in CORES}
+    best = {}
     for key, (function, body) in sorted(seen.items(), key=lambda item: -item[0][0]):
         made = sum(products(line) for line in body)
         cells = []
-        for core, short in CORES:
-            found, minimum = cycles(core, body), cycles(core, alone(body))
-            share = minimum / found
-            if key[0] == widest:
-                least[core] = min(least[core], share)
-            cells.append("%s %6.2f / %6.2f = %3.0f %%" % (short, found, minimum, 100 * share))
+        for core, short, _ in CORES:
+            minimum = least_cycles(core, body)
+            found = max(cycles(core, body) if core else in_order_cycles(body), minimum)
+            if key[0] >= FULL_TILE:
+                best[short] = max(best.get(short, 0), minimum / found)
+            cells.append("%s %6.2f / %6.2f = %3.0f %%" % (short, found, minimum, 100 * minimum / found))
         print("%-22s %-20s %4d instr. %5d mul-adds %.3f each | %s" % (
             os.path.basename(path), function[:20], len(body), made, len(body) / made,
             " | ".join(cells)), flush=True)
-    return least
+    return best
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--least", type=float, default=0)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
     pattern = os.path.join(ROOT, "Sources", "CKernels", "neon*", "*.c")
     good = True
     for path in arguments.files or sorted(glob.glob(pattern)):
-        least = report(os.path.abspath(path))
-        good &= all(least[core] >= arguments.least for core in ("neoverse-n1", "cortex-a72"))
-    sys.exit(0 if good else 1)
+        best = report(os.path.abspath(path))
+        for _, short, least in CORES:
+            if best.get(short, 1) < least:
+                print("%s: less than %.0f %% on %s" % (os.path.basename(path), 100 * least, short))
+                good = False
+    sys.exit(0 if good or not arguments.check else 1)
 
 
 if __name__ == "__main__":

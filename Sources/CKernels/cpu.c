@@ -1,7 +1,13 @@
 // Which instruction sets this processor has and this system lets us use.
+#define _GNU_SOURCE  // sched_getcpu
 #include <stdio.h>
 
 #include "internal.h"
+
+#if defined(__aarch64__)
+#include <sched.h>
+#include <sys/auxv.h>
+#endif
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -105,6 +111,79 @@ void cpu_name_from_cpuinfo(const char *text, char *name, size_t capacity) {
     snprintf(name, capacity, "unknown processor");
 }
 
+/// Cores that start instructions in the program's order, by "CPU part": what they compute with must be
+/// loaded long before. Of other makers' cores nothing is known.
+static bool part_is_in_order(unsigned part) {
+    switch (part) {
+        case 0xd03:  // A53
+        case 0xd04:  // A35
+        case 0xd05:  // A55
+        case 0xd46:  // A510
+        case 0xd80:  // A520
+            return true;
+        default: return false;
+    }
+}
+
+size_t cores_in_order_from_cpuinfo(const char *text, bool *in_order, size_t capacity) {
+    ASSUME(text && in_order);
+    memset(in_order, 0, capacity * sizeof *in_order);
+    size_t count = 0;
+    unsigned core = 0, part;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (sscanf(line, "processor : %u", &core) == 1) {
+            continue;
+        }
+        if (sscanf(line, "CPU part : %x", &part) == 1 && core < capacity) {
+            in_order[core] = part_is_in_order(part);
+            count++;
+        }
+    }
+    return count;
+}
+
+#if defined(__aarch64__)
+enum { CORES = 256 };
+
+static bool in_order[CORES];
+/// Some cores execute in order and others do not (big.LITTLE).
+static bool cores_differ;
+
+bool core_runs_in_order(void) {
+    if (!cores_differ) {
+        return in_order[0];
+    }
+    // From memory that the kernel shares with the thread: no system call. The thread may be moved in the
+    // next moment; then it computes the same by the other core's order of instructions.
+    int core = sched_getcpu();
+    return core >= 0 && core < CORES && in_order[core];
+}
+
+static void find_cores_in_order(const char *cpuinfo) {
+    size_t count = cores_in_order_from_cpuinfo(cpuinfo, in_order, CORES);
+    if (count == 0 && (getauxval(AT_HWCAP) & HWCAP_CPUID)) {
+        // The register of this core; the kernel, or an emulator, lets programs read it.
+        uint64_t identity;
+        __asm__("mrs %0, midr_el1" : "=r"(identity));
+        in_order[0] = identity >> 24 == 0x41 && part_is_in_order(identity >> 4 & 0xfff);
+        count = 1;
+    }
+    for (size_t core = 1; core < count && core < CORES; core++) {
+        cores_differ |= in_order[core] != in_order[0];
+    }
+}
+#endif
+
+/// As `core_runs_in_order`, on every architecture.
+static bool runs_in_order(void) {
+#if defined(__aarch64__)
+    return core_runs_in_order();
+#else
+    return false;
+#endif
+}
+
 static char summary[256];
 
 __attribute__((constructor)) static void summarize(void) {
@@ -114,13 +193,16 @@ __attribute__((constructor)) static void summarize(void) {
         text[fread(text, 1, sizeof text - 1, file)] = 0;
         fclose(file);
     }
+#if defined(__aarch64__)
+    find_cores_in_order(text);
+#endif
     char name[128];
     cpu_name_from_cpuinfo(text, name, sizeof name);
     struct cpu_features features = cpu_detect();
-    snprintf(summary, sizeof summary, "%s;%s%s%s%s%s", name,
+    snprintf(summary, sizeof summary, "%s;%s%s%s%s%s%s", name,
              features.avx2_fma_f16c ? " avx2 fma f16c" : "", features.avxvnni ? " avxvnni" : "",
              features.avx512 ? " avx512" : "", features.avx512vnni ? " avx512vnni" : "",
-             features.neon ? " neon" : "");
+             features.neon ? " neon" : "", runs_in_order() ? " in-order" : "");
 }
 
 const char *kernel_cpu_summary(void) { return summary; }

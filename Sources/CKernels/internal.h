@@ -71,6 +71,11 @@ struct cpu_features {
 };
 struct cpu_features cpu_detect(void);
 
+#if defined(__aarch64__)
+/// Whether the core that this thread runs on executes instructions in order (Cortex-A53, A55 and such).
+bool core_runs_in_order(void);
+#endif
+
 /// The processor's name from the text of /proc/cpuinfo into `name`, always terminated.
 void cpu_name_from_cpuinfo(const char *text, char *name, size_t capacity);
 

@@ -57,4 +57,22 @@ import Testing
   }
 
   @Test func theProcessorHasASummary() { #expect(KernelTable.processorSummary.contains(";")) }
+
+  // As Linux writes it on a board with four Cortex-A55 and four A76, of which one is switched off.
+  @Test func coresThatExecuteInOrderAreTold() {
+    let parts: [Int: String] = [
+      0: "0xd05", 1: "0xd05", 2: "0xd05", 3: "0xd05", 4: "0xd0b", 6: "0xd0b", 7: "0xd0b",
+    ]
+    let text = (0..<8).compactMap { core in
+      parts[core].map {
+        "processor\t: \(core)\nBogoMIPS\t: 48.00\nCPU implementer\t: 0x41\nCPU part\t: \($0)\n\n"
+      }
+    }.joined()
+    var inOrder = [Bool](repeating: true, count: 9)
+    #expect(cores_in_order_from_cpuinfo(text, &inOrder, 9) == 7)
+    #expect(inOrder == [true, true, true, true, false, false, false, false, false])
+    #expect(cores_in_order_from_cpuinfo(text, &inOrder, 2) == 2)
+    #expect(cores_in_order_from_cpuinfo("processor\t: 0\nmodel name\t: some x86\n", &inOrder, 9) == 0)
+    #expect(cores_in_order_from_cpuinfo("processor : 99999999999\nCPU part : 0xd03", &inOrder, 9) <= 1)
+  }
 }

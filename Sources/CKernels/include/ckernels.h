@@ -409,4 +409,8 @@ const char *kernel_level_missing(size_t level);
 /// One line on the CPU as detected: vendor, model, features that matter. Valid for the life of the process.
 const char *kernel_cpu_summary(void);
 
+/// Which cores execute in order, by the text of /proc/cpuinfo of an ARM system: in_order[i] for the core that
+/// is "processor : i", false for those that the text does not name. Returns how many cores it names.
+size_t cores_in_order_from_cpuinfo(const char *text, bool *in_order, size_t capacity);
+
 #endif

@@ -2,7 +2,8 @@
 //
 // 24 accumulators, 6 vectors of the left operand and 2 of weights fill the 32 registers. A vector
 // of the left operand holds four steps of depth of one row, which multiply-adds take lane by lane:
-// four steps need 22 loads for 96 multiply-adds, so that one load unit is enough for two of those.
+// four steps need 22 vectors for 96 multiply-adds, so that one load unit is enough for two of those.
+// Full tiles have loops of their own for cores that execute in order and for those that do not.
 #if defined(__aarch64__)
 #include "../internal.h"
 #include "isa_begin.h"
@@ -17,6 +18,7 @@ enum {
 };
 
 #include "../shared/gemm_f32_tile.h"
+#include "tile_loops_f32.h"
 
 /// sums += x[., lane] * panel[lane] over `rows` x `vectors`, all constants where this is inlined.
 ALWAYS_INLINE void accumulate_lane(float32x4_t sums[TILE_ROWS][4], const float32x4_t x[TILE_ROWS],
@@ -55,6 +57,25 @@ ALWAYS_INLINE float32x4_t finish(const struct tile_f32 *tile, float32x4_t sum, s
     return t;
 }
 
+/// A tile of all rows and columns. Returns how much of depth is done: all but at most three steps.
+ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const struct tile_f32 *tile,
+                                      const size_t row_stride) {
+    size_t gap = tile_gap(row_stride), depth = tile->depth;
+    if (core_runs_in_order()) {
+        if (depth >= 2) {
+            accumulate_pairs(sums, tile->a, tile->panel, depth / 2, row_stride, sizeof(float) * gap);
+        }
+        return depth / 2 * 2;
+    }
+    const float *a = tile->a, *panel = tile->panel;
+    for (size_t left = depth, run; left >= 4; left -= run, a += run + gap) {
+        run = tile_run(left, row_stride) / 4 * 4;
+        accumulate_fours(sums, a, panel, run / 4, row_stride);
+        panel += run * TILE_COLUMNS;
+    }
+    return depth / 4 * 4;
+}
+
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them
 /// vanish and the sums live in registers.
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
@@ -75,9 +96,15 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         __builtin_prefetch(tile->to + r * tile->to_stride, 1);
     }
 
-    const float *a = tile->a, *panel = tile->panel;
+    size_t done = 0;
+    if (rows == TILE_ROWS && vectors == 4) {
+        done = accumulate_whole(sums, tile, row_stride);
+        ASSUME(tile->depth - done < 4);
+    }
+    const float *panel = tile->panel + done * TILE_COLUMNS;
+    const float *a = tile->a + done + done / BLOCK * tile_gap(row_stride);
     float32x4_t x[TILE_ROWS];
-    for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
+    for (size_t left = tile->depth - done, run; left > 0; left -= run, a += tile_gap(row_stride)) {
         run = tile_run(left, row_stride);
         size_t depth = run;
         for (; depth >= 4; depth -= 4, a += 4, panel += 4 * TILE_COLUMNS) {

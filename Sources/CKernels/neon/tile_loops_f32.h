@@ -1,0 +1,151 @@
+// The inner loops of a full register tile, 6 x 16, in assembly: with all 32 registers in use compilers
+// spill some of them, and put loads where they are used.
+//
+// Both add in the same order, so that which core computes what does not change a bit.
+
+#define MULTIPLY(row, column, weight, x, lane) \
+    "fmla %[s" #row #column "].4s, %[" #weight "].4s, %[" #x "].s[" #lane "]\n"
+#define SUMS(s)                                                                        \
+    [s00] "+w"(s[0][0]), [s01] "+w"(s[0][1]), [s02] "+w"(s[0][2]), [s03] "+w"(s[0][3]), \
+    [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3]), \
+    [s20] "+w"(s[2][0]), [s21] "+w"(s[2][1]), [s22] "+w"(s[2][2]), [s23] "+w"(s[2][3]), \
+    [s30] "+w"(s[3][0]), [s31] "+w"(s[3][1]), [s32] "+w"(s[3][2]), [s33] "+w"(s[3][3]), \
+    [s40] "+w"(s[4][0]), [s41] "+w"(s[4][1]), [s42] "+w"(s[4][2]), [s43] "+w"(s[4][3]), \
+    [s50] "+w"(s[5][0]), [s51] "+w"(s[5][1]), [s52] "+w"(s[5][2]), [s53] "+w"(s[5][3])
+/// Bytes from the first row of the left operand to the others; no immediates, as without optimization no
+/// argument is a constant.
+#define ROWS(stride)                                                           \
+    [row1] "r"(4 * (stride)), [row2] "r"(8 * (stride)), [row3] "r"(12 * (stride)), \
+    [row4] "r"(16 * (stride)), [row5] "r"(20 * (stride))
+#define ROW(index) "%[row" #index "]"
+
+// For cores that reorder instructions (Cortex-A72, A76): as few as possible, 114 for 384 products. A vector
+// of the left operand holds four steps of depth of a row; weights come two vectors at a time.
+
+#define MULTIPLY_ROWS(column, weight, lane)                                       \
+    MULTIPLY(0, column, weight, x0, lane) MULTIPLY(1, column, weight, x1, lane)   \
+    MULTIPLY(2, column, weight, x2, lane) MULTIPLY(3, column, weight, x3, lane)   \
+    MULTIPLY(4, column, weight, x4, lane) MULTIPLY(5, column, weight, x5, lane)
+#define STEP(lane, first, second)                                                 \
+    "ldp %q[w0], %q[w1], [%[panel], #" #first "]\n"                                \
+    MULTIPLY_ROWS(0, w0, lane) MULTIPLY_ROWS(1, w1, lane)                         \
+    "ldp %q[w0], %q[w1], [%[panel], #" #second "]\n"                               \
+    MULTIPLY_ROWS(2, w0, lane) MULTIPLY_ROWS(3, w1, lane)
+
+/// sums += a[., d] * panel[d] over 4 * `fours` steps of depth.
+ALWAYS_INLINE void accumulate_fours(float32x4_t sums[TILE_ROWS][4], const float *a, const float *panel,
+                                    size_t fours, const size_t row_stride) {
+    ASSUME(fours > 0);
+    float32x4_t x0, x1, x2, x3, x4, x5, w0, w1;
+    __asm__ volatile(
+        "1:\n"
+        "ldr %q[x0], [%[a]]\n"
+        "ldr %q[x1], [%[a], " ROW(1) "]\n"
+        "ldr %q[x2], [%[a], " ROW(2) "]\n"
+        "ldr %q[x3], [%[a], " ROW(3) "]\n"
+        "ldr %q[x4], [%[a], " ROW(4) "]\n"
+        "ldr %q[x5], [%[a], " ROW(5) "]\n"
+        STEP(0, 0, 32) STEP(1, 64, 96) STEP(2, 128, 160) STEP(3, 192, 224)
+        "add %[a], %[a], #16\n"
+        "add %[panel], %[panel], #256\n"
+        "subs %[fours], %[fours], #1\n"
+        "b.ne 1b\n"
+        : [a] "+r"(a), [panel] "+r"(panel), [fours] "+r"(fours), [x0] "=&w"(x0), [x1] "=&w"(x1),
+          [x2] "=&w"(x2), [x3] "=&w"(x3), [x4] "=&w"(x4), [x5] "=&w"(x5), [w0] "=&w"(w0),
+          [w1] "=&w"(w1), SUMS(sums)
+        : ROWS(row_stride)
+        : "cc", "memory");
+}
+
+// For cores that execute in order (Cortex-A53, A55). Such a core starts two instructions a cycle, as they
+// come, and waits with all that follows for the first operand that is not there. As others measured it
+// (ncnn's notes on dual issue):
+//   - A multiply-add of a whole vector can start with a load to a general register or with integer
+//     arithmetic, not with a load to a vector register, which a 128-bit one blocks for two cycles.
+//   - A load of half a vector can start with an insertion into another vector.
+//   - A vector load should follow three multiply-adds: it collides with those four cycles before it.
+//
+// So a vector's low half is loaded as such, its high half by way of a general register and inserted
+// beside the next vector's load, in slots that are three multiply-adds apart, and all of it a dozen
+// multiply-adds before its use.
+//
+// Two steps of depth take 48 multiply-adds, 11 loads and 62 cycles by these rules. They are done in
+// four groups: a depth x two vectors of weights x six rows. Left operands come in pairs of rows: x0
+// holds rows 0 and 1 of both depths. Rows go in pairs through a group, so that the next pairs' loads
+// can begin before the last group is done.
+
+/// The low half of a vector, and into a general register its high half.
+#define LOAD_LOW(vector, base, offset) "ldr %d[" #vector "], [" base ", " offset "]\n"
+#define LOAD_HIGH(half, base, offset) "ldr %[" #half "], [" base ", " offset "]\n"
+#define INSERT(vector, half) "ins %[" #vector "].d[1], %[" #half "]\n"
+
+/// A group of 12 multiply-adds, `even` and `odd` the lanes of a depth in the two rows of a pair, and what is
+/// done before every third one (slots) and beside the one after it.
+#define GROUP(c, d, wc, wd, even, odd, slot0, beside0, slot3, beside3, slot6, beside6, slot9, beside9) \
+    slot0 MULTIPLY(0, c, wc, x0, even) beside0 MULTIPLY(1, c, wc, x0, odd)                              \
+    MULTIPLY(0, d, wd, x0, even)                                                                       \
+    slot3 MULTIPLY(1, d, wd, x0, odd) beside3 MULTIPLY(2, c, wc, x1, even)                              \
+    MULTIPLY(3, c, wc, x1, odd)                                                                        \
+    slot6 MULTIPLY(2, d, wd, x1, even) beside6 MULTIPLY(3, d, wd, x1, odd)                              \
+    MULTIPLY(4, c, wc, x2, even)                                                                       \
+    slot9 MULTIPLY(5, c, wc, x2, odd) beside9 MULTIPLY(4, d, wd, x2, even)                              \
+    MULTIPLY(5, d, wd, x2, odd)
+
+/// sums += a[., d] * panel[d] over `pairs` pairs of depth. From one pair to the next a advances by two
+/// floats; past a line of 64 bytes also by `gap` bytes.
+ALWAYS_INLINE void accumulate_pairs(float32x4_t sums[TILE_ROWS][4], const float *a, const float *panel,
+                                       size_t pairs, const size_t row_stride, const size_t gap) {
+    ASSUME(pairs > 0);
+    float32x4_t x0, x1, x2, w0, w1, w2, w3;
+    const float *next_a, *next_panel;
+    uint64_t t, u;
+    __asm__ volatile(
+        LOAD_LOW(x0, "%[a]", "#0") LOAD_HIGH(t, "%[a]", ROW(1))
+        LOAD_LOW(w0, "%[panel]", "#0") LOAD_HIGH(u, "%[panel]", "#8")
+        INSERT(x0, t) INSERT(w0, u)
+        LOAD_LOW(w1, "%[panel]", "#16") LOAD_HIGH(u, "%[panel]", "#24")
+        LOAD_LOW(x1, "%[a]", ROW(2)) LOAD_HIGH(t, "%[a]", ROW(3))
+        INSERT(w1, u)
+        "1:\n"
+        GROUP(0, 1, w0, w1, 0, 2,
+              LOAD_LOW(x2, "%[a]", ROW(4)) INSERT(x1, t), LOAD_HIGH(u, "%[a]", ROW(5)),
+              LOAD_LOW(w2, "%[panel]", "#32") INSERT(x2, u), LOAD_HIGH(t, "%[panel]", "#40"),
+              LOAD_LOW(w3, "%[panel]", "#48") INSERT(w2, t), LOAD_HIGH(u, "%[panel]", "#56"),
+              INSERT(w3, u), "add %[next_a], %[a], #8\n")
+        GROUP(2, 3, w2, w3, 0, 2,
+              LOAD_LOW(w0, "%[panel]", "#64"), LOAD_HIGH(t, "%[panel]", "#72"),
+              LOAD_LOW(w1, "%[panel]", "#80") INSERT(w0, t), LOAD_HIGH(u, "%[panel]", "#88"),
+              "tst %[next_a], #63\n", "add %[next_panel], %[next_a], %[gap]\n",
+              INSERT(w1, u), "csel %[next_a], %[next_panel], %[next_a], eq\n")
+        // The last pair loads what it has again, for nothing that lies behind may be read.
+        GROUP(0, 1, w0, w1, 1, 3,
+              LOAD_LOW(w2, "%[panel]", "#96"), LOAD_HIGH(t, "%[panel]", "#104"),
+              LOAD_LOW(w3, "%[panel]", "#112") INSERT(w2, t), LOAD_HIGH(u, "%[panel]", "#120"),
+              "subs %[pairs], %[pairs], #1\n", "add %[next_panel], %[panel], #128\n",
+              INSERT(w3, u), "csel %[next_panel], %[panel], %[next_panel], eq\n")
+        GROUP(2, 3, w2, w3, 1, 3,
+              LOAD_LOW(w0, "%[next_panel]", "#0") "csel %[a], %[a], %[next_a], eq\n",
+              LOAD_HIGH(t, "%[next_panel]", "#8"),
+              LOAD_LOW(w1, "%[next_panel]", "#16") INSERT(w0, t), LOAD_HIGH(u, "%[next_panel]", "#24"),
+              LOAD_LOW(x0, "%[a]", "#0") INSERT(w1, u), LOAD_HIGH(t, "%[a]", ROW(1)),
+              LOAD_LOW(x1, "%[a]", ROW(2)) INSERT(x0, t),
+              LOAD_HIGH(t, "%[a]", ROW(3)) "mov %[panel], %[next_panel]\n")
+        "b.ne 1b\n"
+        : [a] "+r"(a), [panel] "+r"(panel), [pairs] "+r"(pairs), [next_a] "=&r"(next_a),
+          [next_panel] "=&r"(next_panel), [t] "=&r"(t), [u] "=&r"(u), [x0] "=&w"(x0), [x1] "=&w"(x1),
+          [x2] "=&w"(x2), [w0] "=&w"(w0), [w1] "=&w"(w1), [w2] "=&w"(w2), [w3] "=&w"(w3),
+          SUMS(sums)
+        : [gap] "r"(gap), ROWS(row_stride)
+        : "cc", "memory");
+}
+
+#undef MULTIPLY
+#undef SUMS
+#undef ROWS
+#undef MULTIPLY_ROWS
+#undef STEP
+#undef LOAD_LOW
+#undef LOAD_HIGH
+#undef INSERT
+#undef ROW
+#undef GROUP
