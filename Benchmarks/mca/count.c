@@ -1,5 +1,5 @@
 // One product at one shape on the best level, once or not at all: the difference in executed instructions is
-// the layer's. Usage: count gemm|direct|winograd|enlarged RUNS N N N..., extents as in counts.py.
+// the layer's. Usage: count gemm|direct|winograd|enlarged|i8|i8-direct RUNS N N N, extents as in counts.py.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +70,47 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
     }
 }
 
+/// With bias and requantization, and for a matrix the quantization of its rows.
+static void integers(const struct kernel_table *level, const char *kind, size_t runs, const size_t *n) {
+    const struct gemm_i8_kernels *kernels = &level->gemm_i8;
+    bool is_matrix = !strcmp(kind, "i8");
+    size_t rows = is_matrix ? n[0] : n[0] * n[0], columns = is_matrix ? n[1] : n[2];
+    size_t inputs = is_matrix ? n[2] : n[1], depth = is_matrix ? inputs : 9 * inputs;
+    size_t panels = (columns + kernels->tile_columns - 1) / kernels->tile_columns;
+    float *x = numbers(rows * inputs);
+    struct epilogue_i8 epilogue = {.column_scale = numbers(columns), .floats.bias = numbers(columns)};
+    int8_t *a = (int8_t *)numbers(rows * (inputs + 8));
+    int8_t *packed = (int8_t *)numbers(panels * gemm_i8_panel_bytes(kernels, depth));
+    float *y = numbers(rows * columns);
+    if (is_matrix) {
+        size_t stride = QUANTIZED_ROW_STRIDE(inputs);
+        epilogue.row_scale = (const float *)(a + stride - 4);
+        epilogue.row_scale_stride = stride;
+        struct gemm_i8_args args = {
+            .a = a, .a_stride = stride, .packed = packed, .y = y, .y_stride = columns,
+            .rows = rows, .columns = columns, .depth = depth, .epilogue = epilogue,
+        };
+        for (size_t run = 0; run < runs; run++) {
+            level->quantize_rows_i8(a, x, rows, inputs);
+            kernels->gemm(&args, 0, rows, 0, panels);
+        }
+        return;
+    }
+    epilogue.integers = (int8_t *)y;
+    epilogue.inverse_scale = 1;
+    struct conv2d_i8_args args = {
+        .x = a, .packed = packed, .y = y, .x_pixel_stride = inputs, .y_pixel_stride = columns,
+        .batch = 1, .input_height = n[0], .input_width = n[0], .input_channels = inputs,
+        .output_height = n[0], .output_width = n[0], .output_channels = columns,
+        .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
+        .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .upsample = 1,
+        .epilogue = epilogue,
+    };
+    for (size_t run = 0; run < runs; run++) {
+        kernels->conv2d(&args, 0, rows, 0, panels);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct kernel_table *level = best_level();
     if (argc != 6 || !level) {
@@ -80,7 +121,9 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < 3; i++) {
         n[i] = strtoul(argv[3 + i], NULL, 10);
     }
-    if (!strcmp(argv[1], "gemm")) {
+    if (!strncmp(argv[1], "i8", 2)) {
+        integers(level, argv[1], runs, n);
+    } else if (!strcmp(argv[1], "gemm")) {
         gemm(&level->gemm_f32, runs, n);
     } else {
         convolution(&level->gemm_f32, argv[1], runs, n);

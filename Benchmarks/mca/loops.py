@@ -3,7 +3,7 @@
 
     python3 Benchmarks/mca/loops.py [--check] [FILE.c ...]
 
-Compiles the files (default: Sources/CKernels/neon*/*.c) for ARM64 with Debian's clang, finds the loops that are
+Compiles the files (default: all products) for ARM64 with Debian's clang, finds the loops that are
 one basic block and hold at least eight multiply-adds, and asks LLVM's machine code analyzer for cycles per
 iteration. The minimum is the analyzer's own figure for the loop's multiply-adds alone, each on registers that
 nothing else writes: what the core's multipliers need. No cache misses, no branches missed: it is not a clock.
@@ -186,9 +186,9 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
-    pattern = os.path.join(ROOT, "Sources", "CKernels", "neon*", "*.c")
+    folders = [os.path.join(ROOT, "Sources", "CKernels", level) for level in ("neon", "dotprod", "i8mm")]
     good = True
-    for path in arguments.files or sorted(glob.glob(pattern)):
+    for path in arguments.files or sorted(sum((glob.glob(f + "/gemm*.c") for f in folders), [])):
         best = report(os.path.abspath(path))
         for _, short, least in CORES:
             if best.get(short, 1) < least:

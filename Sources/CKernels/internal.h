@@ -35,6 +35,9 @@ extern const struct gemm_i8_kernels gemm_i8_scalar;
 extern const struct gemm_i8_kernels gemm_i8_avx2;
 extern const struct gemm_i8_kernels gemm_i8_avxvnni;
 extern const struct gemm_i8_kernels gemm_i8_avx512vnni;
+extern const struct gemm_i8_kernels gemm_i8_neon;
+extern const struct gemm_i8_kernels gemm_i8_dotprod;
+extern const struct gemm_i8_kernels gemm_i8_i8mm;
 void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_scale,
                         int zero_point);
 void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns);
@@ -42,6 +45,9 @@ size_t peak_i8_scalar(size_t rounds, int32_t *result);
 size_t peak_i8_avx2(size_t rounds, int32_t *result);
 size_t peak_i8_avxvnni(size_t rounds, int32_t *result);
 size_t peak_i8_avx512vnni(size_t rounds, int32_t *result);
+size_t peak_i8_neon(size_t rounds, int32_t *result);
+size_t peak_i8_dotprod(size_t rounds, int32_t *result);
+size_t peak_i8_i8mm(size_t rounds, int32_t *result);
 void depthwise_f32_scalar(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_avx2(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 void depthwise_f32_avx512(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
@@ -60,6 +66,8 @@ void table_avxvnni(struct kernel_table *table);
 void table_avx512(struct kernel_table *table);
 void table_avx512vnni(struct kernel_table *table);
 void table_neon(struct kernel_table *table);
+void table_dotprod(struct kernel_table *table);
+void table_i8mm(struct kernel_table *table);
 
 /// What this processor can do, as far as any level asks.
 struct cpu_features {
@@ -68,6 +76,8 @@ struct cpu_features {
     bool avx512;  // F, BW, DQ and VL, and the system saves the registers
     bool avx512vnni;
     bool neon;
+    bool dotprod;
+    bool i8mm;
 };
 struct cpu_features cpu_detect(void);
 

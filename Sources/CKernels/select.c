@@ -29,12 +29,22 @@ static const char *avx512_missing(const struct cpu_features *features) {
 static const char *avx512vnni_missing(const struct cpu_features *features) {
     return features->avx512vnni ? NULL : "avx512 vnni";
 }
+#elif defined(__aarch64__)
+static const char *dotprod_missing(const struct cpu_features *features) {
+    return features->dotprod ? NULL : "asimddp (dot products)";
+}
+
+static const char *i8mm_missing(const struct cpu_features *features) {
+    return features->i8mm && features->dotprod ? NULL : "i8mm (8-bit matrix multiplication)";
+}
 #endif
 
 static const struct level ladder[] = {
     {"scalar", table_scalar, never_missing},
 #if defined(__aarch64__)
     {"neon", table_neon, never_missing},
+    {"dotprod", table_dotprod, dotprod_missing},
+    {"i8mm", table_i8mm, i8mm_missing},
 #elif defined(__x86_64__)
     {"avx2", table_avx2, avx2_missing},
     {"avxvnni", table_avxvnni, avxvnni_missing},

@@ -362,7 +362,7 @@ typedef size_t (*peak_i8_fn)(size_t rounds, int32_t *result);
 
 /// Every kernel of one level. Nothing is NULL: a level copies the one below it and overrides.
 struct kernel_table {
-    const char *name;  // "scalar", "neon", "avx2", "avxvnni", "avx512", "avx512vnni"
+    const char *name;  // "scalar", "neon", "avx2", "avxvnni", "avx512", "avx512vnni", "dotprod", "i8mm"
     struct gemm_f32_kernels gemm_f32;
     struct gemm_i8_kernels gemm_i8;
     quantize_i8_fn quantize_i8;

@@ -12,13 +12,17 @@
 enum {
     TILE_ROWS = 6,
     TILE_COLUMNS = 16,
-    DEPTH_BLOCK = 256,
+    DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
 };
 
 #include "../shared/gemm_f32_tile.h"
-#include "tile_loops_f32.h"
+
+typedef float32x4_t sums_of_four;
+#define MULTIPLY(row, column, weight, x, lane) \
+    "fmla %[s" #row #column "].4s, %[" #weight "].4s, %[" #x "].s[" #lane "]\n"
+#include "tile_loops.h"
 
 /// sums += x[., lane] * panel[lane] over `rows` x `vectors`, all constants where this is inlined.
 ALWAYS_INLINE void accumulate_lane(float32x4_t sums[TILE_ROWS][4], const float32x4_t x[TILE_ROWS],
@@ -39,38 +43,57 @@ ALWAYS_INLINE void accumulate_lane(float32x4_t sums[TILE_ROWS][4], const float32
     }
 }
 
-/// The epilogues that registers are enough for.
-ALWAYS_INLINE float32x4_t finish(const struct tile_f32 *tile, float32x4_t sum, size_t row,
-                                 size_t column) {
-    float32x4_t t = sum;
+/// The epilogues that registers are enough for, each decided once for all sums.
+ALWAYS_INLINE void finish(const struct tile_f32 *tile, float32x4_t sums[TILE_ROWS][4],
+                          const size_t rows, const size_t vectors) {
     if (tile->bias) {
-        t = vaddq_f32(t, vld1q_f32(tile->bias + column));
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            float32x4_t bias = vld1q_f32(tile->bias + v * 4);
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                sums[r][v] = vaddq_f32(sums[r][v], bias);
+            }
+        }
     }
     if (tile->residual) {
-        t = vaddq_f32(t, vld1q_f32(tile->residual + row * tile->residual_stride + column));
+        UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) {
+            const float *residual = tile->residual + i / vectors * tile->residual_stride;
+            float32x4_t *sum = &sums[i / vectors][i % vectors];
+            *sum = vaddq_f32(*sum, vld1q_f32(residual + i % vectors * 4));
+        }
     }
-    if (tile->activation == ACTIVATION_RELU) {
-        t = v_activate(t, ACTIVATION_RELU);
-    } else if (tile->activation == ACTIVATION_RELU6) {
-        t = v_activate(t, ACTIVATION_RELU6);
+    if (tile->activation == ACTIVATION_RELU || tile->activation == ACTIVATION_RELU6) {
+        UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) {
+            float32x4_t *sum = &sums[i / vectors][i % vectors];
+            *sum = v_activate(*sum, ACTIVATION_RELU);
+        }
     }
-    return t;
+    if (tile->activation == ACTIVATION_RELU6) {
+        UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) {
+            float32x4_t *sum = &sums[i / vectors][i % vectors];
+            *sum = vminq_f32(*sum, vdupq_n_f32(6));
+        }
+    }
 }
 
 /// A tile of all rows and columns. Returns how much of depth is done: all but at most three steps.
 ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const struct tile_f32 *tile,
-                                      const size_t row_stride) {
-    size_t gap = tile_gap(row_stride), depth = tile->depth;
-    if (core_runs_in_order()) {
+                                      const size_t row_stride, bool in_order) {
+    size_t gap = tile_gap(row_stride), depth = tile->depth, row_bytes = row_stride * sizeof(float);
+    if (in_order) {
         if (depth >= 2) {
-            accumulate_pairs(sums, tile->a, tile->panel, depth / 2, row_stride, sizeof(float) * gap);
+            accumulate_pairs(sums, tile->a, tile->panel, depth / 2, row_bytes, gap * sizeof(float));
         }
         return depth / 2 * 2;
     }
     const float *a = tile->a, *panel = tile->panel;
     for (size_t left = depth, run; left >= 4; left -= run, a += run + gap) {
         run = tile_run(left, row_stride) / 4 * 4;
-        accumulate_fours(sums, a, panel, run / 4, row_stride);
+        accumulate_fours(sums, a, panel, run / 4, row_bytes);
         panel += run * TILE_COLUMNS;
     }
     return depth / 4 * 4;
@@ -80,6 +103,8 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
 /// vanish and the sums live in registers.
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
                               const size_t vectors, const size_t row_stride) {
+    // Asked before the sums exist: a call leaves half of the registers to nobody.
+    bool is_whole = rows == TILE_ROWS && vectors == 4, in_order = is_whole && core_runs_in_order();
     float32x4_t sums[TILE_ROWS][4];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -97,8 +122,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 
     size_t done = 0;
-    if (rows == TILE_ROWS && vectors == 4) {
-        done = accumulate_whole(sums, tile, row_stride);
+    if (is_whole) {
+        done = accumulate_whole(sums, tile, row_stride, in_order);
         ASSUME(tile->depth - done < 4);
     }
     const float *panel = tile->panel + done * TILE_COLUMNS;
@@ -126,11 +151,12 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         }
     }
 
+    finish(tile, sums, rows, vectors);
     UNROLL
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            vst1q_f32(tile->to + r * tile->to_stride + v * 4, finish(tile, sums[r][v], r, v * 4));
+            vst1q_f32(tile->to + r * tile->to_stride + v * 4, sums[r][v]);
         }
     }
 }

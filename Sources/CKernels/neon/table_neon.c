@@ -11,6 +11,8 @@
 void table_neon(struct kernel_table *table) {
     fill_shared(table);
     table->gemm_f32 = gemm_f32_neon;
+    table->gemm_i8 = gemm_i8_neon;
+    table->peak_i8 = peak_i8_neon;
     table->depthwise_f32 = depthwise_f32_neon;
     table->attention_f32 = attention_f32_neon;
 }

@@ -37,6 +37,14 @@ struct product_f32 {
 /// Copies a run to a gathered row; may overwrite up to LANES - 1 floats after it (see the slack).
 ALWAYS_INLINE void gather_run(float *a, const float *x, size_t count) {
     size_t i = 0;
+    for (; i + 4 * LANES <= count; i += 4 * LANES) {
+        vec first = v_load(x + i), second = v_load(x + i + LANES);
+        vec third = v_load(x + i + 2 * LANES), fourth = v_load(x + i + 3 * LANES);
+        v_store(a + i, first);
+        v_store(a + i + LANES, second);
+        v_store(a + i + 2 * LANES, third);
+        v_store(a + i + 3 * LANES, fourth);
+    }
     for (; i + LANES <= count; i += LANES) {
         v_store(a + i, v_load(x + i));
     }

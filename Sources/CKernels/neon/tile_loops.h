@@ -1,10 +1,10 @@
 // The inner loops of a full register tile, 6 x 16, in assembly: with all 32 registers in use compilers
 // spill some of them, and put loads where they are used.
 //
-// Both add in the same order, so that which core computes what does not change a bit.
+// A step of depth is four bytes of each row and column: a float, or four bytes that `sdot` multiplies
+// and adds. The level's file defines before it includes this the type `sums_of_four` and MULTIPLY, the
+// instruction. All loops add in the same order, so that which core computes what does not change a bit.
 
-#define MULTIPLY(row, column, weight, x, lane) \
-    "fmla %[s" #row #column "].4s, %[" #weight "].4s, %[" #x "].s[" #lane "]\n"
 #define SUMS(s)                                                                        \
     [s00] "+w"(s[0][0]), [s01] "+w"(s[0][1]), [s02] "+w"(s[0][2]), [s03] "+w"(s[0][3]), \
     [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3]), \
@@ -14,12 +14,13 @@
     [s50] "+w"(s[5][0]), [s51] "+w"(s[5][1]), [s52] "+w"(s[5][2]), [s53] "+w"(s[5][3])
 /// Bytes from the first row of the left operand to the others; no immediates, as without optimization no
 /// argument is a constant.
-#define ROWS(stride)                                                           \
-    [row1] "r"(4 * (stride)), [row2] "r"(8 * (stride)), [row3] "r"(12 * (stride)), \
-    [row4] "r"(16 * (stride)), [row5] "r"(20 * (stride))
+#define ROWS(stride)                                                        \
+    [row1] "r"(stride), [row2] "r"(2 * (stride)), [row3] "r"(3 * (stride)), \
+    [row4] "r"(4 * (stride)), [row5] "r"(5 * (stride))
 #define ROW(index) "%[row" #index "]"
 
-// For cores that reorder instructions (Cortex-A72, A76): as few as possible, 114 for 384 products. A vector
+// For cores that reorder instructions (Cortex-A72, A76): as few as possible, 114 of which 96
+// multiply. A vector
 // of the left operand holds four steps of depth of a row; weights come two vectors at a time.
 
 #define MULTIPLY_ROWS(column, weight, lane)                                       \
@@ -32,11 +33,11 @@
     "ldp %q[w0], %q[w1], [%[panel], #" #second "]\n"                               \
     MULTIPLY_ROWS(2, w0, lane) MULTIPLY_ROWS(3, w1, lane)
 
-/// sums += a[., d] * panel[d] over 4 * `fours` steps of depth.
-ALWAYS_INLINE void accumulate_fours(float32x4_t sums[TILE_ROWS][4], const float *a, const float *panel,
+/// sums += a[., d] * panel[d] over 4 * `fours` steps of depth; row_stride in bytes.
+ALWAYS_INLINE void accumulate_fours(sums_of_four sums[TILE_ROWS][4], const void *a, const void *panel,
                                     size_t fours, const size_t row_stride) {
     ASSUME(fours > 0);
-    float32x4_t x0, x1, x2, x3, x4, x5, w0, w1;
+    uint8x16_t x0, x1, x2, x3, x4, x5, w0, w1;
     __asm__ volatile(
         "1:\n"
         "ldr %q[x0], [%[a]]\n"
@@ -69,9 +70,9 @@ ALWAYS_INLINE void accumulate_fours(float32x4_t sums[TILE_ROWS][4], const float 
 // beside the next vector's load, in slots that are three multiply-adds apart, and all of it a dozen
 // multiply-adds before its use.
 //
-// Two steps of depth take 48 multiply-adds, 11 loads and 62 cycles by these rules. They are done in
-// four groups: a depth x two vectors of weights x six rows. Left operands come in pairs of rows: x0
-// holds rows 0 and 1 of both depths. Rows go in pairs through a group, so that the next pairs' loads
+// Two steps take 48 multiply-adds, 11 loads and 62 cycles by these rules. They are done in
+// four groups: a step x two vectors of weights x six rows. Left operands come in pairs of rows: x0
+// holds rows 0 and 1 of both steps. Rows go in pairs through a group, so that the next pairs' loads
 // can begin before the last group is done.
 
 /// The low half of a vector, and into a general register its high half.
@@ -79,7 +80,7 @@ ALWAYS_INLINE void accumulate_fours(float32x4_t sums[TILE_ROWS][4], const float 
 #define LOAD_HIGH(half, base, offset) "ldr %[" #half "], [" base ", " offset "]\n"
 #define INSERT(vector, half) "ins %[" #vector "].d[1], %[" #half "]\n"
 
-/// A group of 12 multiply-adds, `even` and `odd` the lanes of a depth in the two rows of a pair, and what is
+/// A group of 12 multiply-adds, `even` and `odd` the lanes of a step in the two rows of a pair, and what is
 /// done before every third one (slots) and beside the one after it.
 #define GROUP(c, d, wc, wd, even, odd, slot0, beside0, slot3, beside3, slot6, beside6, slot9, beside9) \
     slot0 MULTIPLY(0, c, wc, x0, even) beside0 MULTIPLY(1, c, wc, x0, odd)                              \
@@ -91,13 +92,13 @@ ALWAYS_INLINE void accumulate_fours(float32x4_t sums[TILE_ROWS][4], const float 
     slot9 MULTIPLY(5, c, wc, x2, odd) beside9 MULTIPLY(4, d, wd, x2, even)                              \
     MULTIPLY(5, d, wd, x2, odd)
 
-/// sums += a[., d] * panel[d] over `pairs` pairs of depth. From one pair to the next a advances by two
-/// floats; past a line of 64 bytes also by `gap` bytes.
-ALWAYS_INLINE void accumulate_pairs(float32x4_t sums[TILE_ROWS][4], const float *a, const float *panel,
+/// sums += a[., d] * panel[d] over `pairs` pairs of steps. From one to the next a advances by eight bytes;
+/// past a line of 64 bytes also by `gap`.
+ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void *a, const void *panel,
                                        size_t pairs, const size_t row_stride, const size_t gap) {
     ASSUME(pairs > 0);
-    float32x4_t x0, x1, x2, w0, w1, w2, w3;
-    const float *next_a, *next_panel;
+    uint8x16_t x0, x1, x2, w0, w1, w2, w3;
+    const void *next_a, *next_panel;
     uint64_t t, u;
     __asm__ volatile(
         LOAD_LOW(x0, "%[a]", "#0") LOAD_HIGH(t, "%[a]", ROW(1))
