@@ -6,6 +6,17 @@ extension KernelTable {
   package func expand(
     _ weight: Weight, rows: Range<Int>, into output: UnsafeMutablePointer<Float>
   ) {
+    expandStored(weight, rows: rows, into: output)
+    guard let factors = weight.rowFactors else { return }
+    for row in rows {
+      let y = output + (row - rows.lowerBound) * weight.columns
+      affine(y, y, count: weight.columns, scale: factors[row], shift: 0)
+    }
+  }
+
+  private func expandStored(
+    _ weight: Weight, rows: Range<Int>, into output: UnsafeMutablePointer<Float>
+  ) {
     precondition(rows.lowerBound >= 0 && rows.upperBound <= weight.rows)
     precondition(weight.expandsToFloat)
     guard let start = weight.bytes.baseAddress, !rows.isEmpty else { return }

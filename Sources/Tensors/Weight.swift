@@ -46,6 +46,8 @@ package struct Weight: Sendable {
   package let storage: Storage
   /// How the layer's input is prepared for its product with this weight.
   package let activations: Activations
+  /// What each row is multiplied by when it is expanded, if anything (a normalization folded into it).
+  package private(set) var rowFactors: [Float]?
 
   // SAFETY: lies in memory that `owner` keeps alive and that is never written after construction.
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
@@ -97,11 +99,25 @@ extension Weight {
       name: name, shape: shape, storage: .dense(.f32), bytes: copy.bytes, owner: copy)
   }
 
+  /// Each row times a number, copying nothing. Integers take it into their scales.
+  package func scalingRows(by factors: [Float]) -> Weight {
+    precondition(factors.count == rows)
+    if case .int8(let scales) = storage {
+      return Weight(
+        name: name, shape: shape, storage: .int8(scales: zip(scales, factors).map { $0 * $1 }),
+        activations: activations, bytes: bytes, owner: owner)
+    }
+    var result = self
+    result.rowFactors = zip(rowFactors ?? factors.map { _ in 1 }, factors).map { $0 * $1 }
+    return result
+  }
+
   /// The same numbers under another shape that has as many rows and columns.
   package func reshaped(to shape: Shape) -> Weight {
-    let result = Weight(
+    var result = Weight(
       name: name, shape: shape, storage: storage, activations: activations, bytes: bytes,
       owner: owner)
+    result.rowFactors = rowFactors
     precondition(result.rows == rows && result.columns == columns, "\(name): other rows")
     return result
   }

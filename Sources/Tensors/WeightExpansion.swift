@@ -3,6 +3,11 @@ extension Weight {
   /// expanded row by row by the kernels as they are packed.
   package func floats() -> [Float] {
     precondition(expandsToFloat, "\(name) does not hold numbers to compute with")
+    guard let rowFactors else { return storedFloats() }
+    return storedFloats().enumerated().map { $1 * rowFactors[$0 / columns] }
+  }
+
+  private func storedFloats() -> [Float] {
     switch storage {
     case .dense(let type):
       return StoredFloats(elementType: type, bytes: bytes).floats()

@@ -50,19 +50,3 @@ extension ChannelAffine {
     return (scale, shift)
   }
 }
-
-extension Weight {
-  /// Each row times a number; integers stay what they are, and their scales take it.
-  fileprivate func scalingRows(by factors: [Float]) -> Weight {
-    if case .int8(let scales) = storage {
-      return Weight(
-        name: name, shape: shape, storage: .int8(scales: zip(scales, factors).map { $0 * $1 }),
-        activations: activations, bytes: bytes, owner: owner)
-    }
-    var values = floats()
-    for row in factors.indices {
-      for column in 0..<columns { values[row * columns + column] *= factors[row] }
-    }
-    return Weight(name: name, shape: shape, values: values)
-  }
-}
