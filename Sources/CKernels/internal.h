@@ -41,6 +41,8 @@ extern const struct gemm_i8_kernels gemm_i8_i8mm;
 void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_scale,
                         int zero_point);
 void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns);
+void quantize_i8_neon(int8_t *y, const float *x, size_t count, float inverse_scale, int zero_point);
+void quantize_rows_i8_neon(int8_t *y, const float *x, size_t rows, size_t columns);
 size_t peak_i8_scalar(size_t rounds, int32_t *result);
 size_t peak_i8_avx2(size_t rounds, int32_t *result);
 size_t peak_i8_avxvnni(size_t rounds, int32_t *result);

@@ -13,7 +13,7 @@ enum {
     DEPTH_GROUP = 4,
     DEPTH_BLOCK = 1536,
     DEPTH_LONGEST = 2560,
-    PANEL_GROUP = 8,
+    PANEL_GROUP = 12,
     SIGN_OFFSET = 0,
 };
 

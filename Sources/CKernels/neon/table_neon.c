@@ -13,6 +13,8 @@ void table_neon(struct kernel_table *table) {
     table->gemm_f32 = gemm_f32_neon;
     table->gemm_i8 = gemm_i8_neon;
     table->peak_i8 = peak_i8_neon;
+    table->quantize_i8 = quantize_i8_neon;
+    table->quantize_rows_i8 = quantize_rows_i8_neon;
     table->depthwise_f32 = depthwise_f32_neon;
     table->attention_f32 = attention_f32_neon;
 }

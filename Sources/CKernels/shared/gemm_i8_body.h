@@ -65,18 +65,68 @@ static void prepare_panel(struct panel_i8 *prepared, const struct product_i8 *pr
     }
 }
 
+/// The scale of a row, 1 where rows have none.
+ALWAYS_INLINE const float *row_scale_of(const struct epilogue_i8 *epilogue, size_t row) {
+    static const float one = 1;
+    const char *scales = (const char *)epilogue->row_scale;
+    return scales ? (const float *)(scales + row * epilogue->row_scale_stride) : &one;
+}
+
+/// Stores a finished tile of all columns through an epilogue of bias and relu: what belongs to columns is
+/// loaded once, and nothing is decided on the way.
+ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
+                                const struct panel_i8 *panel, struct range rows, size_t column,
+                                const bool to_integers) {
+    enum { VECTORS = TILE_COLUMNS / LANES };
+    const struct epilogue_i8 *epilogue = product->epilogue;
+    const float *bias = epilogue->floats.bias;
+    int32_t offset[TILE_COLUMNS];
+    memcpy(offset, panel->offset, sizeof offset);
+    vec scale[VECTORS], shift[VECTORS];
+    UNROLL
+    for (size_t v = 0; v < VECTORS; v++) {
+        scale[v] = v_load(panel->scale + v * LANES);
+        // To add -0 changes nothing, not even -0.
+        shift[v] = bias ? v_load(bias + column + v * LANES) : v_set1(-0.0f);
+    }
+    vec least = v_set1(epilogue->floats.activation == ACTIVATION_RELU ? 0 : -INFINITY);
+    vec inverse = v_set1(epilogue->inverse_scale);
+    vec zero_point = v_set1((float)epilogue->output_zero_point);
+    for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
+        vec row_scale = v_set1(*row_scale_of(epilogue, row));
+        size_t place = row * product->y_stride + column;
+        UNROLL
+        for (size_t v = 0; v < VECTORS; v++) {
+            vec t = v_from_difference(sums + v * LANES, offset + v * LANES);
+            t = v_max(least, v_add(v_mul(t, v_mul(scale[v], row_scale)), shift[v]));
+            if (to_integers) {
+                v_to_i8(epilogue->integers + place + v * LANES, v_quantize(t, inverse, zero_point));
+            } else {
+                v_store(product->y + place + v * LANES, t);
+            }
+        }
+    }
+}
+
 /// Stores a finished tile through the epilogue.
 static void finish_tile(const struct product_i8 *product, const int32_t *sums,
                         const struct panel_i8 *panel, struct range rows, struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
+    enum activation activation = epilogue->floats.activation;
+    bool is_plain = (activation == ACTIVATION_NONE || activation == ACTIVATION_RELU) &&
+                    !epilogue->floats.residual && columns.end - columns.begin == TILE_COLUMNS;
+    if (is_plain && epilogue->integers) {
+        finish_plain(product, sums, panel, rows, columns.begin, true);
+        return;
+    }
+    if (is_plain) {
+        finish_plain(product, sums, panel, rows, columns.begin, false);
+        return;
+    }
     vec inverse = v_set1(epilogue->inverse_scale);
     vec zero_point = v_set1((float)epilogue->output_zero_point);
     for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
-        vec row_scale = v_set1(1);
-        if (epilogue->row_scale) {
-            row_scale = v_set1(*(const float *)((const char *)epilogue->row_scale +
-                                                row * epilogue->row_scale_stride));
-        }
+        vec row_scale = v_set1(*row_scale_of(epilogue, row));
         for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
             size_t column = columns.begin + c, count = columns.end - column;
             vec scale = v_mul(v_load(panel->scale + c), row_scale);
