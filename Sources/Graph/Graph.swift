@@ -26,6 +26,14 @@ package enum Quantization: Hashable, Sendable {
     }
   }
 
+  /// The scale of all numbers; 1 where rows have their own.
+  package var scale: Float {
+    switch self {
+    case .rows: 1
+    case .tensor(let scale, _): scale
+    }
+  }
+
   /// Bytes from row to row of `columns` numbers.
   package func rowStride(columns: Int) -> Int {
     switch self {

@@ -112,22 +112,24 @@ package struct IntegerConv2DCall {
   package let pixelCount: Int
   package let panelCount: Int
 
-  /// weights: OHWI rows packed.
+  /// weights: OHWI rows packed. Behind each row of output pixels `yRowGap` numbers are left out.
   package init(
     kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Int8>,
-    weights: PackedIntegers, y: UnsafeMutablePointer<Float>?, epilogue: IntegerEpilogue
+    weights: PackedIntegers, y: UnsafeMutablePointer<Float>?, yRowGap: Int = 0,
+    epilogue: IntegerEpilogue
   ) {
     let g = geometry
     precondition(g.xPixelStride >= g.inputChannels)
     precondition(g.yPixelStride >= g.outputChannels)
     precondition(y != nil || epilogue.integers != nil)
+    precondition(yRowGap == 0 || epilogue.floats.residual == nil)
     precondition(weights.columns == g.outputChannels)
     precondition(weights.depth == g.kernelHeight * g.kernelWidth * g.inputChannels)
     kernel = kernels.raw.pointee.gemm_i8
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
     arguments = conv2d_i8_args(
       x: x, packed: weights.values, y: y, x_pixel_stride: g.xPixelStride,
-      y_pixel_stride: g.yPixelStride, batch: g.batch, input_height: g.inputHeight,
+      y_pixel_stride: g.yPixelStride, y_row_gap: yRowGap, batch: g.batch, input_height: g.inputHeight,
       input_width: g.inputWidth, input_channels: g.inputChannels, output_height: g.outputHeight,
       output_width: g.outputWidth, output_channels: g.outputChannels,
       kernel_height: g.kernelHeight, kernel_width: g.kernelWidth, stride_height: g.stride,

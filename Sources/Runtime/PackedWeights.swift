@@ -9,6 +9,7 @@ package final class PackedWeights {
   private let pool: ThreadPool?
   private var matrices: [Key: PackedMatrix] = [:]
   private var integers: [Key: PackedIntegers] = [:]
+  private var phaseScales: [Key: [Float]] = [:]
 
   private struct Key: Hashable {
     let owners: [ObjectIdentifier]
@@ -139,6 +140,37 @@ package final class PackedWeights {
     release(weight)
     integers[key] = packed
     return packed
+  }
+
+  /// One phase of a 3x3 convolution over an enlarged image: the sums of the taps that read the same pixel,
+  /// brought back to 8 bits, and each row's scale.
+  func phaseIntegers(
+    _ weight: Weight, _ phase: EnlargedPhase
+  ) -> (packed: PackedIntegers, scales: [Float]) {
+    let key = Key(
+      owners: [ObjectIdentifier(weight.owner)], names: [weight.name], part: 1 + phase.index)
+    if let packed = integers[key], let scales = phaseScales[key] { return (packed, scales) }
+    guard case .int8(let own) = weight.storage, let start = weight.bytes.baseAddress else {
+      preconditionFailure("not integers")
+    }
+    let values = start.assumingMemoryBound(to: Int8.self)
+    let channels = weight.shape[1]
+    let depth = 9 * channels
+    let factors = (0..<weight.rows).map { phase.factor(values + $0 * depth, channels: channels) }
+    let packed = PackedIntegers(
+      columns: weight.rows, depth: 4 * channels, kernels: kernels, forEach: forEach
+    ) { range, output in
+      for row in range {
+        phase.sumTaps(
+          values + row * depth, channels: channels, over: factors[row],
+          into: output + (row - range.lowerBound) * 4 * channels)
+      }
+    }
+    let scales = zip(own, factors).map { $0 * $1 }
+    integers[key] = packed
+    phaseScales[key] = scales
+    if phase.index == 3 { release(weight) }
+    return (packed, scales)
   }
 
   /// The file's pages of a weight are not needed once it is packed.

@@ -31,18 +31,22 @@ private struct IntegerCase: Sendable {
 }
 
 extension ConvolutionCase {
-  fileprivate func runIntegers(_ level: Level, _ integerCase: IntegerEpilogueCase) -> IntegerOutput {
+  fileprivate func runIntegers(
+    _ level: Level, _ integerCase: IntegerEpilogueCase, rowGap: Int = 0
+  ) -> IntegerOutput {
     let depth = taps * inputChannels
     let x = GuardedBytes(integers(self.x.count, seed: 1))
     let weight = integers(outputChannels * depth, seed: 2, in: -127...127)
     let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    // More rows than the pixels need, for the gaps.
+    let gaps = (batch * outputHeight * rowGap + yPixelStride - 1) / yPixelStride
     let output = IntegerOutput(
-      rows: pixelCount, columns: outputChannels, stride: yPixelStride, depth: depth,
+      rows: pixelCount + gaps, columns: outputChannels, stride: yPixelStride, depth: depth,
       case: integerCase)
     let g = geometry
     var arguments = conv2d_i8_args(
       x: x.start, packed: weights.start, y: output.floats.y.start,
-      x_pixel_stride: g.x_pixel_stride, y_pixel_stride: g.y_pixel_stride, batch: g.batch,
+      x_pixel_stride: g.x_pixel_stride, y_pixel_stride: g.y_pixel_stride, y_row_gap: rowGap, batch: g.batch,
       input_height: g.input_height, input_width: g.input_width,
       input_channels: g.input_channels, output_height: g.output_height,
       output_width: g.output_width, output_channels: g.output_channels,
@@ -164,6 +168,26 @@ private let integerShapes: [ConvolutionCase] = [
         let found = convolution.runIntegers(level, epilogue).bits
         #expect(found == convolution.runIntegers(.scalar, epilogue).bits, "\(zeroPoint) \(split)")
       }
+    }
+  }
+
+  @Test(arguments: Level.running, [false, true])
+  func rowsOfPixelsCanLieApart(level: Level, givesIntegers: Bool) {
+    let convolution = ConvolutionCase(9, 7, from: 4, to: 33)
+    let epilogue = IntegerEpilogueCase(givesIntegers: givesIntegers)
+    let dense = convolution.runIntegers(level, epilogue)
+    let apart = convolution.runIntegers(level, epilogue, rowGap: 50)
+    for pixel in 0..<convolution.pixelCount {
+      for column in 0..<convolution.outputChannels {
+        let place = pixel * convolution.yPixelStride + column
+        let moved = place + pixel / convolution.outputWidth * 50
+        #expect(apart.floats.y.start[moved] == dense.floats.y.start[place] || givesIntegers)
+        #expect(apart.integers.start[moved] == dense.integers.start[place])
+      }
+    }
+    if !givesIntegers {
+      let gap = convolution.outputWidth * convolution.yPixelStride
+      #expect(apart.floats.y.start[gap] == randoms(gap + 1, seed: 4)[gap])
     }
   }
 

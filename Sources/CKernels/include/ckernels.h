@@ -180,12 +180,14 @@ struct gemm_i8_args {
     struct epilogue_i8 epilogue;
 };
 
-/// As conv2d_f32_args. Taps outside the image are the left operand's zero point.
+/// As conv2d_f32_args. Taps outside the image are the left operand's zero point. Behind each row of output
+/// pixels y_row_gap numbers are left as they are, so that several convolutions can fill one image in turns;
+/// where it is not 0 there is no residual.
 struct conv2d_i8_args {
     const int8_t *x;
     const int8_t *packed;
     float *y;
-    size_t x_pixel_stride, y_pixel_stride;
+    size_t x_pixel_stride, y_pixel_stride, y_row_gap;
     size_t batch, input_height, input_width, input_channels;
     size_t output_height, output_width, output_channels;
     size_t kernel_height, kernel_width;

@@ -114,8 +114,9 @@ static void conv2d(const struct conv2d_i8_args *args, size_t pixel_begin, size_t
     for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
         for (size_t column = panel_begin * TILE_COLUMNS;
              column < panel_end * TILE_COLUMNS && column < args->output_channels; column++) {
-            store(window_sum(args, pixel, column), &args->epilogue, args->y,
-                  pixel * args->y_pixel_stride + column, pixel, column);
+            size_t place = pixel * args->y_pixel_stride +
+                           pixel / args->output_width * args->y_row_gap + column;
+            store(window_sum(args, pixel, column), &args->epilogue, args->y, place, pixel, column);
         }
     }
 }

@@ -22,6 +22,7 @@ struct product_i8 {
     size_t panel_bytes;
     float *y;
     size_t y_stride;
+    size_t row_length, row_gap;  // after each row_length rows of the result row_gap numbers are skipped
     size_t columns, depth;
     const struct epilogue_i8 *epilogue;
 };
@@ -65,6 +66,36 @@ static void prepare_panel(struct panel_i8 *prepared, const struct product_i8 *pr
     }
 }
 
+/// Where the result of a row begins.
+ALWAYS_INLINE size_t place_of(const struct product_i8 *product, size_t row) {
+    size_t place = row * product->y_stride;
+    return product->row_length ? place + row / product->row_length * product->row_gap : place;
+}
+
+/// The lines of the result, and of what is added to it, arrive while the sums grow.
+static void prefetch_result(const struct product_i8 *product, struct range rows,
+                            struct range columns) {
+    const struct epilogue_i8 *epilogue = product->epilogue;
+    size_t line = LINE / sizeof(float);
+    for (size_t row = rows.begin; row < rows.end; row++) {
+        size_t place = place_of(product, row) + columns.begin;
+        if (epilogue->integers) {
+            __builtin_prefetch(epilogue->integers + place, 1);
+        } else {
+            for (size_t c = 0; c < TILE_COLUMNS; c += line) {
+                __builtin_prefetch(product->y + place + c, 1);
+            }
+        }
+        if (epilogue->floats.residual && epilogue->floats.residual != product->y) {
+            const float *residual =
+                epilogue->floats.residual + row * epilogue->floats.residual_stride + columns.begin;
+            for (size_t c = 0; c < TILE_COLUMNS; c += line) {
+                __builtin_prefetch(residual + c);
+            }
+        }
+    }
+}
+
 /// The scale of a row, 1 where rows have none.
 ALWAYS_INLINE const float *row_scale_of(const struct epilogue_i8 *epilogue, size_t row) {
     static const float one = 1;
@@ -94,7 +125,7 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
     vec zero_point = v_set1((float)epilogue->output_zero_point);
     for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
         vec row_scale = v_set1(*row_scale_of(epilogue, row));
-        size_t place = row * product->y_stride + column;
+        size_t place = place_of(product, row) + column;
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
             vec t = v_from_difference(sums + v * LANES, offset + v * LANES);
@@ -127,16 +158,16 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
     vec zero_point = v_set1((float)epilogue->output_zero_point);
     for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
         vec row_scale = v_set1(*row_scale_of(epilogue, row));
+        size_t place = place_of(product, row) + columns.begin;
         for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
             size_t column = columns.begin + c, count = columns.end - column;
             vec scale = v_mul(v_load(panel->scale + c), row_scale);
             vec t = v_mul(v_from_difference(sums + c, panel->offset + c), scale);
             t = v_epilogue(t, &epilogue->floats, row, column, count);
-            size_t place = row * product->y_stride + column;
             if (epilogue->integers) {
-                v_store_i8(epilogue->integers + place, v_quantize(t, inverse, zero_point), count);
+                v_store_i8(epilogue->integers + place + c, v_quantize(t, inverse, zero_point), count);
             } else {
-                v_store_first(product->y + place, t, count);
+                v_store_first(product->y + place + c, t, count);
             }
         }
     }
@@ -176,6 +207,9 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
                     .depth_groups = (end - begin + DEPTH_GROUP - 1) / DEPTH_GROUP,
                     .adds = begin > 0,
                 };
+                if (end == product->depth) {
+                    prefetch_result(product, own, columns);
+                }
                 tile_sums(&tile, own.end - own.begin, columns.end - columns.begin);
                 if (end == product->depth) {
                     finish_tile(product, tile.sums, &prepared[i], own, columns);
@@ -246,12 +280,15 @@ static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, siz
     ASSUME(pixel_end <= args->batch * args->output_height * args->output_width);
     ASSUME(args->upsample == 1 || args->upsample == 2);
     ASSUME(args->x_pixel_stride >= args->input_channels && args->input_channels > 0);
+    ASSUME(args->y_row_gap == 0 || !args->epilogue.floats.residual);
     struct product_i8 product = {
         .gather = gather_pixels,
         .args = args,
         .packed = args->packed,
         .y = args->y,
         .y_stride = args->y_pixel_stride,
+        .row_length = args->y_row_gap ? args->output_width : 0,
+        .row_gap = args->y_row_gap,
         .columns = args->output_channels,
         .depth = args->kernel_height * args->kernel_width * args->input_channels,
         .epilogue = &args->epilogue,

@@ -165,7 +165,7 @@ extension Lowering {
     let packed = weights.stackedIntegers(op.weights)
     let rows = shape(node.inputs[0]).rows
     let bias = bias(op)
-    let scales = columnScales(op.weights, quantization)
+    let scales = Parameter(columnScales(op.weights, quantization))
     let stride = quantization.rowStride(columns: op.depth)
     var epilogue = integerEpilogue(node, scales, quantization)
     epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: op.columns)
@@ -181,33 +181,53 @@ extension Lowering {
 
   func integerConvolution(
     _ op: Conv2D, _ node: Node, _ bias: Parameter?, _ quantization: Quantization
-  ) -> Step {
-    let packed = weights.convolutionIntegers(op.weight)
+  ) -> [Step] {
     let (input, output) = (shape(node.inputs[0]), shape(node.output))
-    let scales = columnScales([op.weight], quantization)
-    var epilogue = integerEpilogue(node, scales, quantization)
-    epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: output[3])
     var geometry = op.geometry(input: input, output: output)
     geometry.xPixelStride = quantization.rowStride(columns: input[3])
+    if EnlargedPhase.applies(to: geometry), !op.epilogue.hasResidual {
+      return EnlargedPhase.all.map { phase in
+        let (packed, rowScales) = weights.phaseIntegers(op.weight, phase)
+        let place = phase.place(in: output)
+        return integerConvolution(
+          op, node, bias, quantization, phase.geometry(geometry), packed,
+          rowScales.map { $0 * quantization.scale }, at: place, yRowGap: output[2] * output[3])
+      }
+    }
+    let packed = weights.convolutionIntegers(op.weight)
+    let scales = columnScales([op.weight], quantization)
+    return [integerConvolution(op, node, bias, quantization, geometry, packed, scales)]
+  }
+
+  /// One integer convolution, whose result begins `place` numbers behind the beginning of the output.
+  private func integerConvolution(
+    _ op: Conv2D, _ node: Node, _ bias: Parameter?, _ quantization: Quantization,
+    _ geometry: ConvolutionGeometry, _ packed: PackedIntegers, _ rowScales: [Float],
+    at place: Int = 0, yRowGap: Int = 0
+  ) -> Step {
+    let scales = Parameter(rowScales)
+    var epilogue = integerEpilogue(node, scales, quantization)
+    epilogue.integers = epilogue.integers.map { $0 + place }
+    epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: packed.columns)
     let call = IntegerConv2DCall(
       kernels: kernels, geometry: geometry, x: integers(node.inputs[0]), weights: packed,
-      y: epilogue.integers == nil ? target(node.output) : nil, epilogue: epilogue)
+      y: epilogue.integers == nil ? target(node.output) + place : nil, yRowGap: yRowGap,
+      epilogue: epilogue)
     let grid = ProductGrid(
       rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
-      tiles: tiles(operations: call.pixelCount * output[3] * packed.depth / 32))
+      tiles: tiles(operations: call.pixelCount * packed.columns * packed.depth / 32))
     return IntegerConvolutionStep(
       call: call, grid: grid, weights: packed, parameters: [scales] + (bias.map { [$0] } ?? []))
   }
 
   /// The scale of each row of some weights, times the input's where that is one for all.
-  private func columnScales(_ weights: [Weight], _ quantization: Quantization) -> Parameter {
+  private func columnScales(_ weights: [Weight], _ quantization: Quantization) -> [Float] {
     var scales: [Float] = []
     for weight in weights {
       guard case .int8(let own) = weight.storage else { preconditionFailure("not integers") }
       scales += own
     }
-    if case .tensor(let scale, _) = quantization { scales = scales.map { $0 * scale } }
-    return Parameter(scales)
+    return scales.map { $0 * quantization.scale }
   }
 
   private func integerEpilogue(

@@ -153,7 +153,7 @@ extension Lowering {
     let output = shape(node.output)
     let bias = Parameter(op.bias)
     if let quantization = graph[node.inputs[0]].quantization {
-      return [integerConvolution(op, node, bias, quantization)]
+      return integerConvolution(op, node, bias, quantization)
     }
     if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
       return [depthwise(op, node, bias)]
