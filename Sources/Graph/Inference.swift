@@ -23,6 +23,7 @@ extension Op {
     case .maxPool(let op): try op.outputShape(inputs)
     case .averagePoolGlobal: try poolShape(inputs)
     case .upsample2x: try upsampledShape(inputs)
+    case .sumTaps(let op): try op.outputShape(inputs)
     case .reshape(let op): try op.outputShape(inputs)
     case .transpose(let op): try op.outputShape(inputs)
     case .slice(let op): try op.outputShape(inputs)

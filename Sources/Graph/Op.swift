@@ -32,6 +32,8 @@ package enum Op: Sendable {
   case maxPool(Pool)
   case averagePoolGlobal
   case upsample2x
+  /// The second half of a convolution whose taps were multiplied apart.
+  case sumTaps(SumTaps)
   /// A mask of ones and zeros, i32, as a number to add to scores: 0 where it is 1, -infinity where 0.
   case keyBias
   /// A mask of ones and zeros, i32, as f32.

@@ -26,6 +26,7 @@ extension Op {
     case .maxPool: "max_pool"
     case .averagePoolGlobal: "average_pool"
     case .upsample2x: "upsample2x"
+    case .sumTaps: "sum_taps"
     case .keyBias: "key_bias"
     case .maskWeights: "mask_weights"
     case .reshape: "reshape"

@@ -96,6 +96,19 @@ extension KernelTable {
     raw.pointee.mean_rows_f32(y, x, weight, rows, columns)
   }
 
+  /// Rows of one image's sum over windows; see `sum_taps_args` in the contract.
+  package func sumTaps(
+    _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    geometry g: ConvolutionGeometry, rows: Range<Int>
+  ) {
+    precondition(g.kernelHeight == g.kernelWidth && g.stride == 1)
+    var arguments = sum_taps_args(
+      x: x, bias: bias, y: y, height: g.inputHeight, width: g.inputWidth,
+      output_width: g.outputWidth, channels: g.outputChannels, kernel: g.kernelHeight,
+      top: g.padTop, left: g.padLeft)
+    raw.pointee.sum_taps_f32(&arguments, rows.lowerBound, rows.upperBound)
+  }
+
   package func upsample2x(
     _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, width: Int, channels: Int,
     rows: Range<Int>

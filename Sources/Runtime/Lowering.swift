@@ -52,6 +52,7 @@ package struct Lowering {
     case .maxPool(let op): [maxPool(op, node)]
     case .averagePoolGlobal: [averagePool(node)]
     case .upsample2x: [upsample2x(node)]
+    case .sumTaps(let op): [sumTaps(op, node)]
     case .keyBias: [mask(node, one: 0, zero: -.infinity)]
     case .maskWeights: [mask(node, one: 1, zero: 0)]
     case .reshape: []

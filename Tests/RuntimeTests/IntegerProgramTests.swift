@@ -132,6 +132,29 @@ private struct IntegerWeights: WeightSource {
     try check(graph, meanTolerance: 6e-3)
   }
 
+  /// A convolution of few outputs becomes a product of taps and their sum, of integers as of floats.
+  @Test(arguments: [true, false], [1, 2])
+  func fewOutputsAreMultipliedTapByTap(isInteger: Bool, padding: Int) throws {
+    let shapes: [String: Shape] = ["c.weight": [3, 20, 3, 3], "c.bias": [3]]
+    let activations: Weight.Activations =
+      isInteger ? .staticPerTensor(scale: 0.01, zeroPoint: 5) : .float
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [2, 6, 7, 20])
+    g.output(
+      "y",
+      try g.conv2D(
+        x, at: Scope("c"), to: 3, kernel: 3, padding: Conv2D.Padding(padding)))
+    let graph = Optimizer.optimize(g.graph)
+    #expect(count(graph, "sum_taps") == 1)
+    #expect(count(graph, "conv2d") == 0)
+    #expect(count(graph, "quantize") == (isInteger ? 1 : 0))
+    try check(graph)
+    let inputs = randomInputs(graph, seed: 3)
+    let split = try run(graph, inputs, kernels: .best)["y"] ?? []
+    let whole = try run(g.graph, inputs, kernels: .scalar)["y"] ?? []
+    #expect(maxError(split, whole) <= (isInteger ? 0.02 : 1e-5))
+  }
+
   @Test func integerWeightsAloneStayFloatProducts() throws {
     let graph = Optimizer.optimize(try transformerLike(.float))
     #expect(count(graph, "quantize") == 0)

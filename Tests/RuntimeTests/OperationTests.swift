@@ -14,7 +14,7 @@ enum OperationCase: String, CaseIterable, Sendable {
   case embedding, positionEmbedding, pickFirst, pickLargest, pickNone, timesteps, activations,
     binaries, broadcasts, rowsOfPictures, affine, modulate, gateAdd, geglu
   case layerNorm, groupNorm, channelAffine, softmax, l2Normalize
-  case meanRows, meanRowsWeighted, maxPool, averagePool, upsample
+  case meanRows, meanRowsWeighted, maxPool, averagePool, upsample, sumTaps
   case transposeMatrix, transposePixels, slice, concatenate, constant
 
   func graph() throws -> Graph {
@@ -116,6 +116,12 @@ enum OperationCase: String, CaseIterable, Sendable {
     case .meanRows: return try g.add(.meanRows(MeanRows(hasWeights: false)), [tokens], "mean")
     case .maxPool: return try g.add(.maxPool(Pool(window: 3, stride: 2, padding: 1)), [image], "p")
     case .averagePool: return try g.add(.averagePoolGlobal, [image], "p")
+    case .sumTaps:
+      let padding = Conv2D.Padding(top: 1, left: 0, bottom: 2, right: 1)
+      return try g.add(
+        .sumTaps(
+          SumTaps(kernel: 2, channels: 3, padding: padding, bias: RandomWeights.make("b", [3]))),
+        [image], "s")
     case .upsample: return try g.add(.upsample2x, [image], "u")
     case .transposeMatrix: return try g.transpose(image, [0, 3, 1, 2])
     case .transposePixels:

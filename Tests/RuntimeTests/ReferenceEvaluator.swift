@@ -42,6 +42,25 @@ struct ReferenceEvaluator {
     }
   }
 
+  private func sumTaps(
+    _ op: SumTaps, _ x: [Double], _ shape: Shape, _ out: Shape
+  ) -> [Double] {
+    let bias = op.bias.map(doubles)
+    return (0..<out.count).map { index in
+      let c = index % out[3]
+      let (image, row) = (index / out[3] / out[2] / out[1], index / out[3] / out[2] % out[1])
+      let column = index / out[3] % out[2]
+      var sum = bias?[c] ?? 0
+      for tap in 0..<op.kernel * op.kernel {
+        let y = row + tap / op.kernel - op.padding.top
+        let x0 = column + tap % op.kernel - op.padding.left
+        guard (0..<shape[1]).contains(y), (0..<shape[2]).contains(x0) else { continue }
+        sum += x[((image * shape[1] + y) * shape[2] + x0) * shape[3] + tap * op.channels + c]
+      }
+      return sum
+    }
+  }
+
   private func evaluate(_ node: Node) -> [Double] {
     let x = node.inputs.map { values[$0] ?? [] }
     let shapes = node.inputs.map { graph[$0].shape }
@@ -101,6 +120,7 @@ struct ReferenceEvaluator {
         let (b, c) = (i / out[1], i % out[1])
         return (0..<pixels).reduce(0) { $0 + x[0][(b * pixels + $1) * out[1] + c] } / Double(pixels)
       }
+    case .sumTaps(let op): return sumTaps(op, x[0], shapes[0], out)
     case .upsample2x:
       return indices(out).map { x[0][offset([$0[0], $0[1] / 2, $0[2] / 2, $0[3]], shapes[0])] }
     case .keyBias: return x[0].map { $0 != 0 ? 0 : -.infinity }

@@ -322,6 +322,16 @@ typedef void (*max_pool_f32_fn)(const struct conv2d_f32_args *args, size_t row_b
 typedef void (*upsample2x_f32_fn)(float *y, const float *x, size_t width, size_t channels,
                                   size_t row_begin, size_t row_end);
 
+/// y[r, p, c] = bias[c] + sum over taps (i, j) of x[r + i - top, p + j - left, (i * kernel + j) * channels + c],
+/// in that order, where taps outside the image count as zeros. x: [height, width, kernel * kernel * channels];
+/// y: rows [row_begin, row_end) of [.., output_width, channels]. bias: [channels] or NULL.
+struct sum_taps_args {
+    const float *x, *bias;
+    float *y;
+    size_t height, width, output_width, channels, kernel, top, left;
+};
+typedef void (*sum_taps_f32_fn)(const struct sum_taps_args *args, size_t row_begin, size_t row_end);
+
 /// y[c, r] = x[r, c].
 typedef void (*transpose_f32_fn)(float *y, size_t y_stride, const float *x, size_t x_stride,
                                  size_t rows, size_t columns);
@@ -386,6 +396,7 @@ struct kernel_table {
     mean_rows_f32_fn mean_rows_f32;
     max_pool_f32_fn max_pool_f32;
     upsample2x_f32_fn upsample2x_f32;
+    sum_taps_f32_fn sum_taps_f32;
     transpose_f32_fn transpose_f32;
     f32_from_f16_fn f32_from_f16;
     f32_from_bf16_fn f32_from_bf16;

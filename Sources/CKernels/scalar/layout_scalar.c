@@ -40,6 +40,38 @@ static void upsample2x_f32(float *y, const float *x, size_t width, size_t channe
     }
 }
 
+static void sum_taps_f32(const struct sum_taps_args *args, size_t row_begin, size_t row_end) {
+    ASSUME(args->kernel > 0 && args->channels > 0);
+    ASSUME(args->width > 0 && args->height > 0);
+    size_t channels = args->channels, pixel_stride = args->kernel * args->kernel * channels;
+    for (size_t row = row_begin; row < row_end; row++) {
+        for (size_t column = 0; column < args->output_width; column++) {
+            float *y = args->y + (row * args->output_width + column) * channels;
+            for (size_t c = 0; c < channels; c++) {
+                y[c] = args->bias ? args->bias[c] : 0;
+            }
+            for (size_t i = 0; i < args->kernel; i++) {
+                // Positions before the image wrap around: past any image.
+                size_t line = row + i - args->top;
+                if (line >= args->height) {
+                    continue;
+                }
+                for (size_t j = 0; j < args->kernel; j++) {
+                    size_t place = column + j - args->left;
+                    if (place >= args->width) {
+                        continue;
+                    }
+                    const float *x = args->x + (line * args->width + place) * pixel_stride +
+                                     (i * args->kernel + j) * channels;
+                    for (size_t c = 0; c < channels; c++) {
+                        y[c] += x[c];
+                    }
+                }
+            }
+        }
+    }
+}
+
 // Blocks that fit in the first-level cache twice, so that neither side strides through memory.
 static void transpose_f32(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
                           size_t columns) {
@@ -109,6 +141,7 @@ void table_scalar_layout(struct kernel_table *table);
 void table_scalar_layout(struct kernel_table *table) {
     table->max_pool_f32 = max_pool_f32;
     table->upsample2x_f32 = upsample2x_f32;
+    table->sum_taps_f32 = sum_taps_f32;
     table->transpose_f32 = transpose_f32;
     table->f32_from_f16 = f32_from_f16;
     table->f32_from_bf16 = f32_from_bf16;

@@ -17,6 +17,7 @@ package struct Optimizer {
     Pass(name: "fuse residuals", apply: fuseResiduals),
     Pass(name: "fuse activations", apply: fuseActivations),
     Pass(name: "fuse residuals behind activations", apply: fuseResiduals),
+    Pass(name: "split taps", apply: splitTaps),
     Pass(name: "quantize inputs", apply: quantizeInputs),
     Pass(name: "fuse quantization", apply: fuseQuantization),
     Pass(name: "remove dead nodes", apply: removeDead),

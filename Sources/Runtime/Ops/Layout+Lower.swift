@@ -54,6 +54,29 @@ extension Lowering {
     return RangeStep(Split(call.rowCount, tiles: tiles)) { call.run(rows: $0) }
   }
 
+  func sumTaps(_ op: SumTaps, _ node: Node) -> Step {
+    let (input, output) = (shape(node.inputs[0]), shape(node.output))
+    var geometry = ConvolutionGeometry()
+    (geometry.inputHeight, geometry.inputWidth) = (input[1], input[2])
+    (geometry.outputHeight, geometry.outputWidth) = (output[1], output[2])
+    geometry.outputChannels = op.channels
+    (geometry.kernelHeight, geometry.kernelWidth) = (op.kernel, op.kernel)
+    (geometry.padTop, geometry.padLeft) = (op.padding.top, op.padding.left)
+    let (x, y) = (source(node.inputs[0]), target(node.output))
+    let (xCount, yCount) = (input.count / input[0], output.count / output[0])
+    let bias = Parameter(op.bias)
+    let split = Split(output[0] * output[1], tiles: tiles(operations: input.count))
+    return RangeStep(split) { [kernels, geometry] rows in
+      for row in rows {
+        let image = row / geometry.outputHeight
+        let own = row % geometry.outputHeight
+        kernels.sumTaps(
+          y + image * yCount, x + image * xCount, bias: bias?.pointer, geometry: geometry,
+          rows: own..<own + 1)
+      }
+    }
+  }
+
   func upsample2x(_ node: Node) -> Step {
     let (x, y) = (source(node.inputs[0]), target(node.output))
     let input = shape(node.inputs[0])
