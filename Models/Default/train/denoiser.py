@@ -238,12 +238,17 @@ class Trainer:
         average, model = list(self.average.parameters()), list(self.model.parameters())
         torch._foreach_lerp_(average, model, 1 - decay)
 
+    def progress(self, clock):
+        """0 at the start, 1 when all is done: by steps where they are given, else by the clock."""
+        if self.options.steps:
+            return self.step / self.options.steps
+        return clock.seconds() / (60 * self.options.minutes)
+
     def run(self):
         clock = Clock(self.spent)
-        budget = self.options.minutes * 60
         recent = []
-        while clock.seconds() < budget:
-            recent.append(self.one_step(clock.seconds() / budget))
+        while (progress := self.progress(clock)) < 1:
+            recent.append(self.one_step(progress))
             if self.step % 100 == 0:
                 mean = sum(recent) / len(recent)
                 print(f"{clock.seconds():.0f} s step {self.step} loss {mean:.4f}", flush=True)
@@ -257,6 +262,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--steps", type=int, help="instead of minutes: the same on a busy machine")
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--state-noise", type=float, default=STATE_NOISE)

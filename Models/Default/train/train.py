@@ -18,7 +18,7 @@ STAGES = [
     ("vae", "--minutes 30"),
     ("denoiser", "--minutes 50"),
     ("wording", ""),
-    ("tuning", "denoiser --tune --minutes 20 --batch 512 --rate 4e-4 --state-noise 0.4"),
+    ("tuning", "denoiser --tune --steps 2700 --batch 512 --rate 4e-4 --state-noise 0.4"),
     ("export", ""),
     ("text_sentiment", ""),
     ("generated", ""),
