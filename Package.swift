@@ -65,7 +65,7 @@ let package = Package(
     module(
       "Benchmarks", in: "Benchmarks",
       needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
-      exclude: ["README.md", "mca", "records"], resources: [.embedInCode("boards")]),
+      exclude: ["README.md", "mca", "peers.py", "records"], resources: [.embedInCode("boards")]),
     module("Quantize", in: "Quantize", needs: ["Formats", "Kernels", "Tensors"]),
     .executableTarget(
       name: "pipit",

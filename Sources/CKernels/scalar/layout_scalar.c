@@ -40,33 +40,62 @@ static void upsample2x_f32(float *y, const float *x, size_t width, size_t channe
     }
 }
 
+/// Taps [begin, end) of a kernel that is laid over positions from `first` on lie in `limit` positions.
+struct taps {
+    size_t begin, end;
+};
+static struct taps taps_inside(size_t kernel, size_t position, size_t before, size_t limit) {
+    struct taps taps = {position < before ? before - position : 0, kernel};
+    if (position + kernel > limit + before) {
+        taps.end = limit + before > position ? limit + before - position : 0;
+    }
+    return taps;
+}
+
+enum { SUMMED_TOGETHER = 4 };
+
+/// One pixel's sums of `count` <= SUMMED_TOGETHER channels from `channel` on; x is the window's corner.
+static void sum_pixel(const struct sum_taps_args *args, float *y, const float *x, struct taps rows,
+                      struct taps columns, size_t channel, size_t count) {
+    size_t kernel = args->kernel, stride = kernel * kernel * args->channels;
+    float sums[SUMMED_TOGETHER] = {0};
+    for (size_t c = 0; c < count; c++) {
+        sums[c] = args->bias ? args->bias[channel + c] : 0;
+    }
+    for (size_t i = rows.begin; i < rows.end; i++) {
+        for (size_t j = columns.begin; j < columns.end; j++) {
+            const float *tap = x + (ptrdiff_t)((i * args->width + j) * stride +
+                                               (i * kernel + j) * args->channels + channel);
+            for (size_t c = 0; c < count; c++) {
+                sums[c] += tap[c];
+            }
+        }
+    }
+    memcpy(y + channel, sums, count * sizeof(float));
+}
+
 static void sum_taps_f32(const struct sum_taps_args *args, size_t row_begin, size_t row_end) {
     ASSUME(args->kernel > 0 && args->channels > 0);
     ASSUME(args->width > 0 && args->height > 0);
-    size_t channels = args->channels, pixel_stride = args->kernel * args->kernel * channels;
+    size_t channels = args->channels, kernel = args->kernel;
+    ptrdiff_t stride = (ptrdiff_t)(kernel * kernel * channels);
     for (size_t row = row_begin; row < row_end; row++) {
+        struct taps rows = taps_inside(kernel, row, args->top, args->height);
         for (size_t column = 0; column < args->output_width; column++) {
+            struct taps columns = taps_inside(kernel, column, args->left, args->width);
+            ptrdiff_t line = (ptrdiff_t)row - (ptrdiff_t)args->top;
+            ptrdiff_t place = (ptrdiff_t)column - (ptrdiff_t)args->left;
+            const float *x = args->x + (line * (ptrdiff_t)args->width + place) * stride;
             float *y = args->y + (row * args->output_width + column) * channels;
-            for (size_t c = 0; c < channels; c++) {
-                y[c] = args->bias ? args->bias[c] : 0;
+            // Three channels, those of a picture, with constants.
+            if (channels == 3 && kernel == 3) {
+                sum_pixel(args, y, x, rows, columns, 0, 3);
+                continue;
             }
-            for (size_t i = 0; i < args->kernel; i++) {
-                // Positions before the image wrap around: past any image.
-                size_t line = row + i - args->top;
-                if (line >= args->height) {
-                    continue;
-                }
-                for (size_t j = 0; j < args->kernel; j++) {
-                    size_t place = column + j - args->left;
-                    if (place >= args->width) {
-                        continue;
-                    }
-                    const float *x = args->x + (line * args->width + place) * pixel_stride +
-                                     (i * args->kernel + j) * channels;
-                    for (size_t c = 0; c < channels; c++) {
-                        y[c] += x[c];
-                    }
-                }
+            for (size_t c = 0; c < channels; c += SUMMED_TOGETHER) {
+                size_t left = channels - c;
+                sum_pixel(args, y, x, rows, columns, c,
+                          left < SUMMED_TOGETHER ? left : SUMMED_TOGETHER);
             }
         }
     }
