@@ -66,7 +66,10 @@ let package = Package(
       "Benchmarks", in: "Benchmarks",
       needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["README.md", "mca", "peers.py", "records"], resources: [.embedInCode("boards")]),
-    module("Quantize", in: "Quantize", needs: ["Formats", "Kernels", "Tensors"]),
+    module(
+      "Quantize", in: "Quantize",
+      needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
+      exclude: ["README.md", "evaluate.py"]),
     .executableTarget(
       name: "pipit",
       dependencies: [
@@ -90,7 +93,8 @@ let package = Package(
       exclude: ["Goldens", "parity"]),
     tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
     tests(
-      "QuantizeTests", needs: ["Quantize", "Formats", "Kernels", "Tensors"], exclude: ["Goldens"]),
+      "QuantizeTests", needs: ["Quantize", "Pipelines", "Formats", "Kernels", "Tensors"],
+      exclude: ["Goldens"]),
     tests("BenchmarkTests", needs: ["Benchmarks", "Runtime", "Kernels", "Graph", "Tensors"]),
     tests("CommandTests", needs: [], extra: ["pipit"]),
     tests("TidyTests", needs: []),

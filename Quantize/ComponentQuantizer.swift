@@ -47,11 +47,11 @@ struct ComponentQuantizer {
           name: entry.name, shape: entry.shape, storage: .dense(entry.elementType),
           bytes: source.bytes(of: entry), owner: source.file)
         let choice = request.choice(
-          for: weight, name: prefix + entry.name, usedRules: &usedRules)
+          for: weight, name: prefix + entry.name, kernels: kernels, usedRules: &usedRules)
         work.append(
           TensorQuantizer(
             weight: weight, choice: choice, clipping: request.clipping, kernels: kernels,
-            path: source.file.path))
+            path: source.file.path, inputs: request.calibration?.input(prefix + entry.name)))
       }
       let plan = try ComponentQuantizer.plan(work, source)
       shards.append(Shard(source: source, name: name, work: work, plan: plan))
@@ -75,6 +75,8 @@ struct ComponentQuantizer {
   /// Bytes of the tensors that are to be read.
   var byteCount: Int { shards.reduce(0) { $0 + $1.source.file.bytes.count } }
 
+  var choices: [SchemeChoice] { shards.flatMap { $0.work.map(\.choice) } }
+
   /// Names of files that `write` writes, in the component's folder.
   var ownFiles: Set<String> { Set(files.names + [files.index ?? "", "config.json"]) }
 
@@ -86,9 +88,12 @@ struct ComponentQuantizer {
     var rows: [QuantizationReport.Row] = []
     for shard in shards {
       func work(_ sink: TensorQuantizer.Sink) throws {
-        for tensor in shard.work {
-          let error = try tensor.run(sink)
-          rows.append(QuantizationReport.Row(prefix + tensor.weight.name, tensor, error))
+        // Matrices first: their biases take away what rounding adds to their outputs.
+        var shifts: [String: [Double]] = [:]
+        for tensor in shard.work.filter(\.isMatrix) + shard.work.filter({ !$0.isMatrix }) {
+          let outcome = try tensor.run(shift: shifts[tensor.weight.name], sink)
+          if let name = tensor.biasName { shifts[name] = outcome.shift }
+          rows.append(QuantizationReport.Row(prefix + tensor.weight.name, tensor, outcome))
           shard.source.file.dropPages(tensor.weight.bytes)
           progress(tensor.weight.bytes.count)
         }

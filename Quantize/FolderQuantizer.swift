@@ -51,6 +51,9 @@ package struct FolderQuantizer {
     copiedComponents = copied
   }
 
+  /// What is to become of each tensor.
+  var plan: [SchemeChoice] { parts.flatMap(\.quantizer.choices) }
+
   /// Bytes of weights that will be read.
   package var byteCount: Int { parts.reduce(0) { $0 + $1.quantizer.byteCount } }
 

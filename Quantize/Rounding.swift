@@ -95,7 +95,7 @@ enum Rounding {
 /// How far stored numbers are from the given ones.
 struct StorageError {
   private var signal = 0.0
-  private var noise = 0.0
+  private(set) var noise = 0.0
   private var product = 0.0
   private var energy = 0.0
 
@@ -119,6 +119,15 @@ struct StorageError {
       energy += Double(sums.3)
       begin = end
     }
+  }
+
+  /// One number, and what it became.
+  @inline(__always)
+  mutating func add(_ x: Float, _ y: Float) {
+    signal += Double(x) * Double(x)
+    noise += Double(y - x) * Double(y - x)
+    product += Double(x) * Double(y)
+    energy += Double(y) * Double(y)
   }
 
   /// Signal to noise in decibels; `nil` where nothing was lost.

@@ -1,3 +1,4 @@
+import PipitKernels
 import PipitTensors
 
 /// The scheme of one tensor, and why it has another one than was asked for.
@@ -5,14 +6,39 @@ struct SchemeChoice: Equatable {
   let scheme: StorageScheme
   /// What becomes of the layer's input.
   var activations = Weight.Activations.float
+  /// How the numbers for that were found, where data was run for them.
+  var method: RangeMethod?
   /// Empty where it is the scheme that was asked for.
   let reason: String
+
+  static let notCalibrated = "convolution that was not calibrated"
 }
 
 extension QuantizationRequest {
   /// Decides on a tensor; `name` is what rules are matched against. `usedRules` gets the indices of rules
   /// that decided about this tensor or were overruled by later ones.
-  func choice(for weight: Weight, name: String, usedRules: inout Set<Int>) -> SchemeChoice {
+  func choice(
+    for weight: Weight, name: String, kernels: KernelTable, usedRules: inout Set<Int>
+  ) -> SchemeChoice {
+    let choice = schemeChoice(for: weight, name: name, usedRules: &usedRules)
+    guard choice.scheme == .w8a8 else { return choice }
+    if floatProducts.contains(name) {
+      return SchemeChoice(scheme: .w8, reason: "product in f32, for the target")
+    }
+    guard let calibration, let inputs = calibration.input(name) else {
+      if weight.shape.rank == 2 { return choice }
+      return SchemeChoice(scheme: .w8, reason: SchemeChoice.notCalibrated)
+    }
+    let search = ActivationSearch(
+      inputs: inputs, weight: weight, kernels: kernels, clipping: clipping)
+    let (activations, method) = calibration.choice(inputs) { search.best() }
+    return SchemeChoice(
+      scheme: .w8a8, activations: activations, method: method, reason: choice.reason)
+  }
+
+  private func schemeChoice(
+    for weight: Weight, name: String, usedRules: inout Set<Int>
+  ) -> SchemeChoice {
     guard weight.expandsToFloat else { return SchemeChoice(scheme: .keep, reason: "no numbers") }
     guard weight.isStoredMatrix else { return SchemeChoice(scheme: .keep, reason: "vector") }
     let matching = rules.indices.filter { rules[$0].matches(name) }
@@ -21,7 +47,8 @@ extension QuantizationRequest {
       return fitted(rules[last].scheme, weight, reason: "rule '\(rules[last].text)'")
     }
     if scheme.isInteger, let exception = weight.exception {
-      return SchemeChoice(scheme: .keep, reason: exception)
+      let isWide = weight.storedByteCount > 2 * weight.shape.count
+      return SchemeChoice(scheme: isWide ? .f16 : .keep, reason: exception)
     }
     return fitted(scheme, weight, reason: "")
   }
@@ -36,8 +63,6 @@ extension QuantizationRequest {
       return SchemeChoice(scheme: .w8a8, activations: .dynamicPerToken, reason: reason)
     case .w8a8 where weight.isDepthwise:
       return SchemeChoice(scheme: .w8, reason: "depthwise convolution")
-    case .w8a8:
-      return SchemeChoice(scheme: .w8, reason: "convolution that was not calibrated")
     case .w4(let group) where weight.shape.rank != 2:
       return SchemeChoice(scheme: .w8, reason: "w4 (groups of \(group)) is for matrices")
     case .w4(let group) where weight.columns % group != 0:

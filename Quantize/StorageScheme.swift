@@ -82,6 +82,11 @@ package struct QuantizationRequest {
   /// Of rules that match a tensor the last one counts, before the built-in exceptions.
   package var rules: [StorageRule] = []
   package var clipping = Clipping.mse
+  /// What the layers' inputs look like; `nil` where no data was run.
+  package var calibration: Calibration?
+  /// Tensors, by name, whose products stay f32 although the scheme or a rule says otherwise: what a search
+  /// found to do the most harm.
+  package var floatProducts: Set<String> = []
 
   package init() {}
 }

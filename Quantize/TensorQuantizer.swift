@@ -10,6 +10,18 @@ struct TensorQuantizer {
   let kernels: KernelTable
   /// The file that it comes from, for error messages.
   let path: String
+  /// What was seen of the layer's input; `nil` where no data was run.
+  let inputs: InputStatistics?
+
+  /// What the work did.
+  struct Outcome {
+    /// Of the tensor's numbers.
+    var error = StorageError()
+    /// Of the layer's output on inputs that were seen.
+    var output: StorageError?
+    /// What the rounding of weights adds to each output on average, for the bias to take away.
+    var shift: [Double]?
+  }
 
   /// Numbers that are looked at in one go: memory does not grow with the tensor.
   private static let blockCount = 1 << 18
@@ -47,21 +59,29 @@ struct TensorQuantizer {
   /// What the tensors that belong to the layer's input begin with.
   private var inputName: String { weight.name.dropLast("weight".count) + "input_" }
 
+  var isMatrix: Bool { weight.shape.rank >= 2 }
+
+  /// The name of the bias that a layer with this weight has.
+  var biasName: String? {
+    weight.name.hasSuffix(".weight") ? weight.name.dropLast("weight".count) + "bias" : nil
+  }
+
   var outputByteCount: Int { outputs.reduce(0) { $0 + $1.byteCount } }
 
   /// Takes the bytes of an output tensor, in order.
   typealias Sink = (_ bytes: UnsafeRawBufferPointer, _ name: String) throws -> Void
 
-  /// Does the work; returns how much was lost.
-  func run(_ sink: Sink) throws -> StorageError {
-    var error = StorageError()
+  /// Does the work; `shift` is taken away from a bias.
+  func run(shift: [Double]? = nil, _ sink: Sink) throws -> Outcome {
     switch choice.scheme {
-    case .keep: try copy(sink)
-    case .f16: error = try half(sink)
-    case .w8, .w8a8: error = try bytes(sink)
-    case .w4(let group): error = try nibbles(group, sink)
+    case .keep:
+      if let shift, try corrected(shift, sink) { return Outcome() }
+      try copy(sink)
+      return Outcome()
+    case .f16: return Outcome(error: try half(sink))
+    case .w8, .w8a8: return try bytes(sink)
+    case .w4(let group): return try nibbles(group, sink)
     }
-    return error
   }
 
   // MARK: Schemes
@@ -74,6 +94,25 @@ struct TensorQuantizer {
       try sink(UnsafeRawBufferPointer(rebasing: weight.bytes[begin..<end]), weight.name)
       begin = end
     }
+  }
+
+  /// Stores a bias without the shift that the rounding of its layer's weights makes; false where that cannot
+  /// be done.
+  private func corrected(_ shift: [Double], _ sink: Sink) throws -> Bool {
+    guard weight.shape.count == shift.count, case .dense(let type) = weight.storage else { return false }
+    var values: [Float] = []
+    try forEachBlock { block, _ in values += Array(block) }
+    for index in values.indices { values[index] -= Float(shift[index]) }
+    guard values.allSatisfy(\.isFinite) else { return false }
+    switch type {
+    case .f32: try values.withUnsafeBytes { try sink($0, weight.name) }
+    case .f16:
+      let halves = values.map(floatToHalf)
+      guard halves.allSatisfy({ $0 & 0x7C00 != 0x7C00 }) else { return false }
+      try halves.withUnsafeBytes { try sink($0, weight.name) }
+    default: return false
+    }
+    return true
   }
 
   private func half(_ sink: Sink) throws -> StorageError {
@@ -89,7 +128,8 @@ struct TensorQuantizer {
     return error
   }
 
-  private func bytes(_ sink: Sink) throws -> StorageError {
+  private func bytes(_ sink: Sink) throws -> Outcome {
+    var watch = OutputWatch(self)
     var error = StorageError()
     var scales: [Float] = []
     let columns = weight.columns
@@ -103,6 +143,7 @@ struct TensorQuantizer {
           guard scale > 0 else { throw wrong("numbers above 1e-36", "smaller ones") }
           Rounding.quantize(
             row, scale: scale, low: -127, high: 127, into: values + begin, error: &error)
+          watch.add(row) { Float(values[begin + $0]) * scale }
           scales.append(scale)
         }
       }
@@ -113,10 +154,11 @@ struct TensorQuantizer {
       try withUnsafeBytes(of: scale) { try sink($0, inputName + "scale") }
       try withUnsafeBytes(of: zeroPoint) { try sink($0, inputName + "zero_point") }
     }
-    return error
+    return watch.outcome(error)
   }
 
-  private func nibbles(_ group: Int, _ sink: Sink) throws -> StorageError {
+  private func nibbles(_ group: Int, _ sink: Sink) throws -> Outcome {
+    var watch = OutputWatch(self)
     var error = StorageError()
     try forEachBlock(rowCount: weight.columns) { block, _ in
       var values = [Int8](repeating: 0, count: block.count)
@@ -135,6 +177,12 @@ struct TensorQuantizer {
           Rounding.quantize(row, scale: scale, low: -8, high: 7, into: values + begin, error: &error)
           scales.append(floatToHalf(scale))
         }
+        for begin in stride(from: 0, to: block.count, by: weight.columns) {
+          let first = scales.count - block.count / group + begin / group
+          watch.add(UnsafeBufferPointer(rebasing: block[begin..<begin + weight.columns])) {
+            Float(values[begin + $0]) * halfToFloat(scales[first + $0 / group])
+          }
+        }
       }
       let packed = stride(from: 0, to: values.count, by: 2).map { index in
         UInt8(values[index] + 8) | UInt8(values[index + 1] + 8) << 4
@@ -144,7 +192,7 @@ struct TensorQuantizer {
     }
     let shape = weight.shape.extents.map { Int64($0) }
     try shape.withUnsafeBytes { try sink($0, weight.name + "_shape") }
-    return error
+    return watch.outcome(error)
   }
 
   // MARK: Reading

@@ -42,6 +42,7 @@ package final class Component {
     try machine.check(need.peak - min(packed.byteCount, need.packed), for: configuration.file)
     let program = Program(
       graph: graph, kernels: machine.kernels, pool: machine.pool, weights: packed)
+    program.observer = machine.observer?(configuration.file)
     programs[key] = program
     return program
   }

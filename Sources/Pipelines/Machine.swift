@@ -8,6 +8,9 @@ package final class Machine {
   package let pool: ThreadPool
   /// Whether programs are made that take more memory than there seems to be.
   package let ignoresMemory: Bool
+  /// Gives the observer of the programs, made from now on, of the component whose settings lie in a file;
+  /// `nil` for none.
+  package var observer: ((_ settingsFile: String) -> (any ProgramObserver)?)?
 
   /// The best level of this processor, or the one that `PIPIT_ISA` names; as many threads as asked
   /// for, or as there are processors.

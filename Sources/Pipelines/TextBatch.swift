@@ -57,6 +57,9 @@ struct TextBatch {
 }
 
 extension ModelFolder {
+  /// Whether a tokenizer's files lie in the folder or in `tokenizer` beside it.
+  package var hasTokenizer: Bool { (try? tokenizer()) != nil }
+
   /// The tokenizer whose files lie in the folder or, as in pipelines of diffusers, in `tokenizer` beside it.
   func tokenizer() throws -> Tokenizer {
     let files = Set(Tokenizer.fileNames).subtracting(["tokenizer_config.json"])

@@ -18,6 +18,13 @@ package enum ProgramError: Error, Sendable, CustomStringConvertible {
   }
 }
 
+/// Sees the values that a program computes on their way, such as the inputs of layers for calibration.
+package protocol ProgramObserver: AnyObject {
+  /// Called before a node is computed: its inputs are in memory (its output may be about to take the place of
+  /// one of them).
+  func willCompute(node: Int, of program: Program)
+}
+
 /// HOW a graph is computed: steps over one arena, with every pointer resolved and every weight packed.
 ///
 /// Set all inputs, call `run`, read the outputs; inputs must be set again before the next run,
@@ -32,6 +39,9 @@ package final class Program {
   private let constants: [FloatStorage]
   private let idChecks: [IDCheck]
   private let scratch: Scratch
+
+  /// Who is shown the values of every run; `nil` for nobody.
+  package var observer: (any ProgramObserver)?
 
   /// Nanoseconds of the last traced run, a node each.
   package private(set) var trace: [Int64] = []
@@ -101,9 +111,25 @@ package final class Program {
   /// Computes the outputs. Throws before computing anything if an id is outside its table.
   package func run() throws(ProgramError) {
     for check in idChecks { try check.verify() }
+    if let observer { return runObserved(by: observer) }
     for node in steps {
       for step in node.steps { pool.run(step, tileCount: step.tileCount) }
     }
+  }
+
+  private func runObserved(by observer: any ProgramObserver) {
+    for (index, node) in steps.enumerated() {
+      observer.willCompute(node: index, of: self)
+      for step in node.steps { pool.run(step, tileCount: step.tileCount) }
+    }
+  }
+
+  /// The memory of an f32 value, for observers; `nil` for constants and ids.
+  package func memory(of value: ValueID) -> UnsafeBufferPointer<Float>? {
+    let info = graph[value]
+    guard info.elementType == .f32, let address = arena.address(of: value) else { return nil }
+    return UnsafeBufferPointer(
+      start: address.assumingMemoryBound(to: Float.self), count: info.shape.count)
   }
 
   /// As `run`, noting how long each node takes.

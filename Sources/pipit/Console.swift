@@ -3,11 +3,14 @@ import Glibc
 
 /// What goes to people and scripts.
 enum Console {
+  /// Prints a value as one line of JSON, keys sorted.
+  static func printJSON(_ value: some Encodable) throws { print(try json(value)) }
+
   /// A value as one line of JSON, keys sorted.
-  static func printJSON(_ value: some Encodable) throws {
+  static func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
   /// Writes to stderr as it is (C's `stderr` is a global variable, which Swift 6 does not let us touch).

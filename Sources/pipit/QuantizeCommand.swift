@@ -1,9 +1,9 @@
 import ArgumentParser
 import Glibc
 import PipitFormats
-import PipitKernels
 import PipitPipelines
 import PipitQuantize
+import PipitTensors
 
 struct QuantizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,13 +16,19 @@ struct QuantizeCommand: ParsableCommand {
         w4    4-bit integers, a scale for each 32 (--group) columns; convolutions get w8
         f16   half precision
         keep  as it is
-      Vectors stay as they are, and so do, where integers are asked for, the first and last convolutions, time
-      embeddings, tables of positions, and heads, unless a rule says otherwise. Of several rules
-      that match a tensor's name the last one counts.
+      Convolutions become products of integers by numbers from calibration: the model is run in f32
+      on built-in texts and pictures, or on those of --calibrate FILE (one text a line, a PNG, a
+      folder of PNGs, a .npy of the component's latents). With --calibrate none they are w8.
+
+      Vectors stay as they are. Where integers are asked for, the first and last convolutions, time
+      embeddings, tables of positions, and heads get f16, unless a rule says otherwise. Of several
+      rules that match a tensor's name the last one counts.
 
       Examples:
         pipit quantize all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
         pipit quantize MODEL OUT --scheme w4 --rule 'attention=w8' --keep 'layer\\.11\\.'
+        pipit quantize MODEL OUT --calibrate prompts.txt --report report.html
+        pipit quantize MODEL OUT --target psnr=38
         pipit quantize MODEL OUT --dry-run
       """)
 
@@ -59,33 +65,94 @@ struct QuantizeCommand: ParsableCommand {
   @Flag(help: "Show no progress.")
   var quiet = false
 
+  @Option(help: "Texts, pictures or a .npy array to run the model on for calibration; default, none.")
+  var calibrate: String?
+
+  @Option(help: "What to compare the models on; what calibration ran on unless given.")
+  var evaluate: String?
+
+  @Option(help: "Write the report, with pictures, to this .html file, and as .json beside it.")
+  var report: String?
+
+  @Option(help: "psnr=DB, agreement=PERCENT or cosine=C: keep as many layers in f32 as that takes.")
+  var target: String?
+
+  @Option(help: "How many threads the model runs on.")
+  var threads: Int?
+
   mutating func run() throws {
     let request = try request()
+    let aim = try aim()
     let folder = try ModelFolder(path: input)
-    let quantizer: FolderQuantizer
-    do {
-      quantizer = try FolderQuantizer(folder, request: request, kernels: try KernelTable.chosen())
-    } catch let error as RuleError {
-      throw Failure(code: EX_USAGE, error.description)
-    }
     if !dryRun, !force, access(output, F_OK) == 0 {
       throw Failure(code: EX_CANTCREAT, "'\(output)' is there already; add --force to replace it")
     }
-    var line = ProgressLine(quiet: quiet)
-    let total = quantizer.byteCount
+    var options = MachineOptions()
+    options.threads = threads
+    let machine = try Machine(threadCount: try options.threadCount())
+    let line = SharedProgress(quiet: quiet)
     defer { line.clear() }
-    let report = try quantizer.run(output: dryRun ? nil : output, force: force) { done in
-      line.show("MB quantized:", done: done / 1_000_000, total: total / 1_000_000)
-    }
-    line.clear()
-    if json {
-      try Console.printJSON(report)
-    } else {
-      print(report)
+    var job = QuantizationJob(folder, request: request, machine: machine) { line.show($0, $1, $2) }
+    do {
+      let result = try work(&job, aim, line)
+      line.clear()
+      if json { try Console.printJSON(result) } else { print(result) }
+      try write(result)
+    } catch let error as RuleError {
+      throw Failure(code: EX_USAGE, error.description)
     }
   }
 
+  private func work(
+    _ job: inout QuantizationJob, _ aim: QuantizationTarget?, _ line: SharedProgress
+  ) throws -> QuantizationReport {
+    let material = try material(calibrate)
+    let isNeeded = try job.needsCalibration()
+    let wantsReport = report != nil || evaluate != nil || aim != nil
+    if calibrate != "none", isNeeded || calibrate != nil || wantsReport {
+      do {
+        try job.calibrate(on: material)
+      } catch let error as ConfigurationError where calibrate == nil && !wantsReport {
+        // An architecture that is not known: what needs no calibration is done.
+        line.clear()
+        Console.writeError("pipit: not calibrated, as the model cannot be run: \(error)\n")
+      }
+    }
+    guard !dryRun else { return try job.quantize(to: nil) }
+    guard wantsReport else { return try job.quantize(to: output, force: force) }
+    let reference = try job.reference(on: try evaluate.map { try self.material($0) } ?? material)
+    if let aim {
+      return try job.quantize(to: output, force: force, target: aim, reference: reference)
+    }
+    var result = try job.quantize(to: output, force: force)
+    try job.compare(output, with: reference, into: &result)
+    return result
+  }
+
+  private func material(_ path: String?) throws -> Material {
+    guard let path, path != "default", path != "none" else { return .builtIn }
+    return try Material(path: path)
+  }
+
+  private func write(_ result: QuantizationReport) throws {
+    guard let report else { return }
+    let page = ReportPage(result, title: "\(input) -> \(output)")
+    try AtomicFile.write(Array(page.html.utf8), to: report)
+    let stem = report.hasSuffix(".html") ? String(report.dropLast(5)) : report
+    try AtomicFile.write(Array((try Console.json(result) + "\n").utf8), to: stem + ".json")
+  }
+
   // MARK: What is asked for
+
+  private func aim() throws -> QuantizationTarget? {
+    guard let target else { return nil }
+    guard let aim = QuantizationTarget(target) else {
+      let names = QuantizationTarget.names.map { $0 + "=NUMBER" }.joined(separator: ", ")
+      throw Failure(code: EX_USAGE, "--target: expected \(names), found '\(target)'")
+    }
+    guard !dryRun else { throw Failure(code: EX_USAGE, "--target needs a model to be written") }
+    return aim
+  }
 
   private func request() throws -> QuantizationRequest {
     guard StorageScheme.groups.contains(group) else {
@@ -126,12 +193,14 @@ struct QuantizeCommand: ParsableCommand {
   // MARK: For people
 
   private func print(_ report: QuantizationReport) {
+    // The layer's output where it is known what goes in, else the weight alone.
     Swift.print("scheme  SQNR dB    cosine       before        after  tensor")
     for row in report.rows where row.scheme != "keep" {
-      let sqnr = row.sqnr_dB.map { Console.fixed($0, digits: 1) } ?? "exact"
+      let harm = row.harm_dB
+      let sqnr = harm.isFinite ? Console.fixed(harm, digits: 1) : "exact"
       Swift.print(
         row.scheme.padded(to: 6) + sqnr.padded(to: -9)
-          + Console.fixed(row.cosine, digits: 6).padded(to: -10)
+          + Console.fixed(row.output_cosine ?? row.cosine, digits: 6).padded(to: -10)
           + Console.bytes(row.bytes_before).padded(to: -13)
           + Console.bytes(row.bytes_after).padded(to: -13) + "  \(row.name) \(row.shape)")
     }
@@ -143,11 +212,42 @@ struct QuantizeCommand: ParsableCommand {
       Swift.print("\(name): quantized already, \(dryRun ? "would be copied" : "copied") as it is")
     }
     for name in report.left_out { Swift.print("\(name): left out, another form of the weights") }
+    for measurement in report.measurements {
+      let part = measurement.part.isEmpty ? "" : measurement.part + ": "
+      let value = Console.fixed(measurement.value, digits: measurement.value < 10 ? 5 : 2)
+      Swift.print("\(part)\(measurement.name) \(value) (of \(measurement.count))")
+    }
+    if report.float_ms > 0 {
+      let share = Console.fixed(report.quantized_ms / report.float_ms, digits: 2)
+      Swift.print("time: \(share) of f32's")
+    }
     let ratio = Double(report.bytes_after) / Double(max(report.bytes_before, 1))
     Swift.print(
       "weights \(Console.bytes(report.bytes_before)) -> \(Console.bytes(report.bytes_after)) "
         + "(\(Console.fixed(ratio, digits: 3)))" + (dryRun ? "; nothing was written" : ""))
   }
+}
+
+/// A progress line that closures share; each stage begins anew.
+private final class SharedProgress {
+  private let isQuiet: Bool
+  private var line: ProgressLine
+  private var stage = ""
+
+  init(quiet: Bool) {
+    isQuiet = quiet
+    line = ProgressLine(quiet: quiet)
+  }
+
+  func show(_ stage: String, _ done: Int, _ total: Int) {
+    if stage != self.stage {
+      line.clear()
+      (self.stage, line) = (stage, ProgressLine(quiet: isQuiet))
+    }
+    line.show(stage, done: done, total: total)
+  }
+
+  func clear() { line.clear() }
 }
 
 extension String {

@@ -137,7 +137,7 @@ import Testing
     func scheme(_ name: String) -> String? { report.rows.first { $0.name == name }?.scheme }
     #expect(scheme("conv_in.weight") == "w8")
     #expect(scheme("encoder.0.weight") == "f16" && scheme("encoder.1.weight") == "keep")
-    #expect(scheme("classifier.weight") == "keep" && scheme("ids") == "keep")
+    #expect(scheme("classifier.weight") == "f16" && scheme("ids") == "keep")
     #expect(report.exceptions.contains { $0.reason == "head" && $0.names == ["classifier.weight"] })
   }
 

@@ -97,6 +97,40 @@ import Testing
     #expect(fewest == 0)
   }
 
+  /// Notes what the first input of each product held when it was about to be computed.
+  private final class Notes: ProgramObserver {
+    var nodes: [Int] = []
+    var inputs: [[Float]] = []
+
+    func willCompute(node: Int, of program: Program) {
+      nodes.append(node)
+      guard case .linear = program.graph.nodes[node].op,
+        let memory = program.memory(of: program.graph.nodes[node].inputs[0])
+      else { return }
+      inputs.append(Array(memory))
+    }
+  }
+
+  @Test func observersSeeWhatProductsRead() throws {
+    let configuration = try encoder(tokens: 6)
+    let program = Program(
+      graph: Optimizer.optimize(configuration), kernels: .best, pool: ThreadPool(threadCount: 1),
+      weights: PackedWeights(kernels: .best))
+    try fill(program, inputs(6))
+    try program.run()
+    let expected = Array(try program.output("sentence_embedding"))
+    let notes = Notes()
+    program.observer = notes
+    try fill(program, inputs(6))
+    try program.run()
+    #expect(Array(try program.output("sentence_embedding")) == expected)
+    #expect(notes.nodes == Array(program.graph.nodes.indices))
+    // What a layer norm makes, with the gains and biases of the generated weights, is what the first reads.
+    #expect(notes.inputs.count == 8)
+    #expect(notes.inputs.allSatisfy { $0.contains { $0 != 0 } && $0.allSatisfy(\.isFinite) })
+    #expect(notes.inputs[0].count == 12 * 48 && notes.inputs[3].count == 12 * 96)
+  }
+
   @Test func countsAllocations() {
     let before = allocation_count()
     let block = UnsafeMutableRawPointer.allocate(byteCount: 1 << 16, alignment: 64)
