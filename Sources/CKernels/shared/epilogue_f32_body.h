@@ -29,6 +29,48 @@ ALWAYS_INLINE vec v_activate_soon(vec x, enum activation activation) {
     }
 }
 
+/// Whether an activation is worth a pass of its own: so much arithmetic that its latency must be hidden by
+/// that of the vectors around it.
+ALWAYS_INLINE bool is_long(enum activation activation) {
+    return activation != ACTIVATION_NONE && activation != ACTIVATION_RELU &&
+           activation != ACTIVATION_RELU6;
+}
+
+/// What an epilogue does before its activation, and what behind it.
+ALWAYS_INLINE void split_epilogue(const struct epilogue_f32 *epilogue, struct epilogue_f32 *before,
+                                  struct epilogue_f32 *after) {
+    *before = *after = *epilogue;
+    before->activation = after->activation = ACTIVATION_NONE;
+    after->bias = NULL;
+    if (epilogue->residual_first) {
+        after->residual = NULL;
+    } else {
+        before->residual = NULL;
+    }
+}
+
+/// Activates whole vectors in place. Apart, so that the code of all activations is there once.
+static __attribute__((noinline, unused)) void activate_block(float *x, size_t count,
+                                                             enum activation activation) {
+    ASSUME(count % LANES == 0);
+    switch (activation) {
+#define CASE(name)                                                    \
+    case name:                                                        \
+        for (size_t i = 0; i < count; i += LANES) {                   \
+            v_store(x + i, v_activate(v_load(x + i), name));          \
+        }                                                             \
+        return;
+        CASE(ACTIVATION_GELU)
+        CASE(ACTIVATION_GELU_TANH)
+        CASE(ACTIVATION_GELU_QUICK)
+        CASE(ACTIVATION_SILU)
+        CASE(ACTIVATION_TANH)
+        CASE(ACTIVATION_SIGMOID)
+#undef CASE
+        default: return;
+    }
+}
+
 /// The epilogue of `count` <= LANES sums of one row, which begin at `column`.
 ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_t row,
                              size_t column, size_t count) {

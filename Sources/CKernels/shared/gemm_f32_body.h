@@ -61,16 +61,31 @@ ALWAYS_INLINE void gather_padding(float *a, size_t count, const struct conv2d_f3
     }
 }
 
-/// Stores a finished tile that lies in `sums`, through the epilogue, to y.
-static void finish_tile(const struct product_f32 *product, const float *sums, struct range rows,
+/// Stores a finished tile that lies in `sums`, through the epilogue, to y. Changes `sums`.
+static void finish_tile(const struct product_f32 *product, float *sums, struct range rows,
                         struct range columns) {
+    struct epilogue_f32 before, after;
+    if (is_long(product->epilogue->activation)) {
+        split_epilogue(product->epilogue, &before, &after);
+        for (size_t row = rows.begin; row < rows.end; row++) {
+            float *own = sums + (row - rows.begin) * TILE_COLUMNS;
+            for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
+                size_t count = columns.end - columns.begin - c;
+                v_store(own + c, v_epilogue(v_load(own + c), &before, row, columns.begin + c, count));
+            }
+        }
+        activate_block(sums, (rows.end - rows.begin) * TILE_COLUMNS,
+                       product->epilogue->activation);
+    }
+    const struct epilogue_f32 *epilogue =
+        is_long(product->epilogue->activation) ? &after : product->epilogue;
     for (size_t row = rows.begin; row < rows.end; row++) {
         const float *from = sums + (row - rows.begin) * TILE_COLUMNS;
         float *y = product->y + row * product->y_stride;
         for (size_t column = columns.begin; column < columns.end; column += LANES) {
             size_t count = columns.end - column;
             vec sum = v_load(from + (column - columns.begin));
-            vec t = v_epilogue(sum, product->epilogue, row, column, count);
+            vec t = v_epilogue(sum, epilogue, row, column, count);
             v_store_first(y + column, t, count);
         }
     }

@@ -154,16 +154,36 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
         finish_plain(product, sums, panel, rows, columns.begin, false);
         return;
     }
+    struct epilogue_f32 floats = epilogue->floats, before;
+    _Alignas(64) float activated[TILE_SUMS];
+    if (is_long(activation)) {
+        split_epilogue(&epilogue->floats, &before, &floats);
+        for (size_t row = rows.begin; row < rows.end; row++) {
+            vec row_scale = v_set1(*row_scale_of(epilogue, row));
+            size_t first = (row - rows.begin) * TILE_COLUMNS;
+            for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
+                vec scale = v_mul(v_load(panel->scale + c), row_scale);
+                vec t = v_mul(v_from_difference(sums + first + c, panel->offset + c), scale);
+                size_t count = columns.end - columns.begin - c;
+                t = v_epilogue(t, &before, row, columns.begin + c, count);
+                v_store(activated + first + c, t);
+            }
+        }
+        activate_block(activated, (rows.end - rows.begin) * TILE_COLUMNS, activation);
+    }
     vec inverse = v_set1(epilogue->inverse_scale);
     vec zero_point = v_set1((float)epilogue->output_zero_point);
     for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
         vec row_scale = v_set1(*row_scale_of(epilogue, row));
         size_t place = place_of(product, row) + columns.begin;
+        const float *own = activated + (row - rows.begin) * TILE_COLUMNS;
         for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
             size_t column = columns.begin + c, count = columns.end - column;
             vec scale = v_mul(v_load(panel->scale + c), row_scale);
-            vec t = v_mul(v_from_difference(sums + c, panel->offset + c), scale);
-            t = v_epilogue(t, &epilogue->floats, row, column, count);
+            vec t = is_long(activation)
+                        ? v_load(own + c)
+                        : v_mul(v_from_difference(sums + c, panel->offset + c), scale);
+            t = v_epilogue(t, &floats, row, column, count);
             if (epilogue->integers) {
                 v_store_i8(epilogue->integers + place + c, v_quantize(t, inverse, zero_point), count);
             } else {
