@@ -52,7 +52,15 @@ def expanded(source, target):
     for file in target.rglob("*.safetensors"):
         tensors, dense = load_file(file), {}
         for name, tensor in tensors.items():
-            if name.endswith("_scale") and name[:-6] in tensors:
+            base = name.rsplit("_", 1)[0]
+            if name.endswith(("_scale", "_shape")) and (base in tensors or base + "_packed" in tensors):
+                continue
+            if name.endswith("_packed"):
+                # Eight 4-bit numbers plus 8 a word, the first in the lowest bits.
+                nibbles = (tensor.view(np.uint32)[..., None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
+                scale = tensors[base + "_scale"].astype(np.float32)
+                values = nibbles.reshape(*scale.shape, -1).astype(np.float32) - 8
+                dense[base] = (values * scale[..., None]).reshape(len(tensor), -1)
                 continue
             scale = tensors.get(name + "_scale")
             if tensor.dtype == np.int8 and scale is not None:

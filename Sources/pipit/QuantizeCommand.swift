@@ -100,6 +100,9 @@ struct QuantizeCommand: ParsableCommand {
       try write(result)
     } catch let error as RuleError {
       throw Failure(code: EX_USAGE, error.description)
+    } catch let error as MemoryError {
+      let advice = "--calibrate none quantizes without running the model"
+      throw Failure(code: EX_OSERR, "\(error); \(advice)")
     }
   }
 
@@ -107,6 +110,7 @@ struct QuantizeCommand: ParsableCommand {
     _ job: inout QuantizationJob, _ aim: QuantizationTarget?, _ line: SharedProgress
   ) throws -> QuantizationReport {
     let material = try material(calibrate)
+    let compared = try evaluate.map { try self.material($0) } ?? material
     let isNeeded = try job.needsCalibration()
     let wantsReport = report != nil || evaluate != nil || aim != nil
     if calibrate != "none", isNeeded || calibrate != nil || wantsReport {
@@ -120,7 +124,7 @@ struct QuantizeCommand: ParsableCommand {
     }
     guard !dryRun else { return try job.quantize(to: nil) }
     guard wantsReport else { return try job.quantize(to: output, force: force) }
-    let reference = try job.reference(on: try evaluate.map { try self.material($0) } ?? material)
+    let reference = try job.reference(on: compared)
     if let aim {
       return try job.quantize(to: output, force: force, target: aim, reference: reference)
     }

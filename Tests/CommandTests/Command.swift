@@ -61,7 +61,9 @@ enum Command {
   }
 
   static func remove(_ folder: String) {
-    for name in files(in: folder) { unlink(folder + "/" + name) }
+    for name in files(in: folder) where unlink(folder + "/" + name) != 0 {
+      remove(folder + "/" + name)
+    }
     rmdir(folder)
   }
 
@@ -69,8 +71,21 @@ enum Command {
     run(bytes: arguments.map { Array($0.utf8) }, environment: environment)
   }
 
+  /// Runs where no file can grow beyond 8 KiB, as on a disk that is full.
+  static func runOnFullDisk(_ arguments: [String]) -> Outcome {
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""
+    let words = ["/bin/sh", "-c", script, binary] + arguments
+    return start("/bin/sh", words.map { Array($0.utf8) }, environment: [])
+  }
+
   /// Runs with arguments that need not be text.
   static func run(bytes arguments: [[UInt8]], environment: [String] = []) -> Outcome {
+    start(binary, [Array(binary.utf8)] + arguments, environment: environment)
+  }
+
+  private static func start(
+    _ program: String, _ words: [[UInt8]], environment: [String]
+  ) -> Outcome {
     let folder = temporaryFolder()
     defer { remove(folder) }
     var actions = posix_spawn_file_actions_t()
@@ -82,15 +97,14 @@ enum Command {
     }
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
     var process = pid_t()
-    let words = [Array(binary.utf8)] + arguments
     let argv = words.map { strdup($0.map { CChar(bitPattern: $0) } + [0]) } + [nil]
     let inherited = ["PATH", "HOME", "LD_LIBRARY_PATH"].compactMap { name in
       getenv(name).map { name + "=" + String(cString: $0) }
     }
     let envp = (inherited + environment).map { strdup($0) } + [nil]
     defer { (argv + envp).forEach { free($0) } }
-    guard posix_spawn(&process, binary, &actions, nil, argv, envp) == 0 else {
-      return Outcome(code: -1, output: "", errors: "cannot start \(binary)")
+    guard posix_spawn(&process, program, &actions, nil, argv, envp) == 0 else {
+      return Outcome(code: -1, output: "", errors: "cannot start \(program)")
     }
     var status: Int32 = 0
     waitpid(process, &status, 0)

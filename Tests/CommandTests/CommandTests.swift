@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func helpShowsExamples() {
-    for command in ["generate", "sentiment", "classify", "encode", "run", "info"] {
+    for command in ["generate", "sentiment", "classify", "encode", "run", "info", "quantize"] {
       let outcome = Command.run([command, "--help"])
       #expect(outcome.code == 0)
       #expect(outcome.output.contains("pipit \(command)"), "\(command)")

@@ -6,7 +6,7 @@
 
 The last writes ours_w8a8.safetensors and so on: what the library reads in our folders; and
 theirs/: weights that the library stored, with theirs.safetensors: what it reads in those itself.
-Needs torch, safetensors and compressed-tensors (0.20).
+Needs torch, safetensors and compressed-tensors (0.20). check.sh does all of it elsewhere and compares.
 """
 
 import json
