@@ -11,31 +11,64 @@ import PipitPipelines
 /// Not for several threads at once: one call uses all the threads that it was made with.
 public final class Pipit {
   private let machine: Machine
-  private let folder: ModelFolder
+  private let place: Place
   private var encoder: TextEncoder?
   private var textSentiment: (any TextMoodReader)?
   private var imageSentiment: ImageSentiment?
 
+  /// A model's folder, or a file that holds all of one.
+  private enum Place {
+    case folder(ModelFolder)
+    case checkpoint(OriginalCheckpoint)
+  }
+
   /// Whether `generate` gives back the memory of the text encoder before it draws (it is loaded again
   /// when needed): less memory for one picture, less time for many.
   public var releasesTextEncoder = false
+
+  /// Whether prompts that a large text encoder has read are kept on disk (`$XDG_CACHE_HOME/pipit`).
+  public var cachesPrompts = true
 
   /// The threads that computations are split over.
   public var threadCount: Int { machine.pool.threadCount }
   /// The instruction-set level in use, e.g. "avx2".
   public var isa: String { machine.kernels.name }
   /// The folder of the model.
-  public var modelPath: String { folder.path }
+  public var modelPath: String {
+    switch place {
+    case .folder(let folder): folder.path
+    case .checkpoint(let checkpoint): checkpoint.path
+    }
+  }
 
   /// Opens a model; weights are read when they are first needed.
   ///
   /// - Parameters:
-  ///   - model: A folder, or a name looked for where models lie; the default bundle if left out.
+  ///   - model: A folder, a name looked for where models lie, or a Stable Diffusion checkpoint in one
+  ///     safetensors file; the default bundle if left out.
   ///   - threads: How many threads to use; one for each processor if left out.
   ///   - ignoresMemory: Whether to compute what seems to take more memory than there is.
-  public init(model: String = "Default", threads: Int? = nil, ignoresMemory: Bool = false) throws {
+  ///   - checkpoint: What a single file does not say of itself.
+  public init(
+    model: String = "Default", threads: Int? = nil, ignoresMemory: Bool = false,
+    checkpoint: CheckpointOptions = CheckpointOptions()
+  ) throws {
     machine = try Machine(threadCount: threads, ignoresMemory: ignoresMemory)
-    folder = try ModelFolder(path: BundleLocation.find(model))
+    let path = BundleLocation.find(model)
+    if OriginalCheckpoint.isFile(path) {
+      place = .checkpoint(try OriginalCheckpoint(path: path, options: checkpoint.inner))
+    } else {
+      place = .folder(try ModelFolder(path: path))
+    }
+  }
+
+  /// The model's folder; throws for a single file, which holds nothing but a pipeline for pictures.
+  private func folder() throws -> ModelFolder {
+    guard case .folder(let folder) = place else {
+      throw GenerationError(
+        "model", expected: "a folder (a single file draws pictures only)", found: "'\(modelPath)'")
+    }
+    return folder
   }
 
   /// Gives back the memory of all that was loaded; it is loaded again when needed.
@@ -47,25 +80,53 @@ public final class Pipit {
 
   /// The pipeline, if the model is one of Stable Diffusion.
   private var stableDiffusion: StableDiffusion? {
-    DiffusersFolder(folder).map { StableDiffusion($0, machine: machine) }
+    let model: (any StableDiffusionModel)?
+    switch place {
+    case .folder(let folder): model = DiffusersFolder(folder)
+    case .checkpoint(let checkpoint): model = checkpoint
+    }
+    guard let model else { return nil }
+    let pipeline = StableDiffusion(model, machine: machine)
+    pipeline.promptCache = cachesPrompts ? PromptCache.standard : nil
+    return pipeline
   }
 
   // MARK: Pictures
 
   /// Draws pictures of a prompt. The same request gives the same pixels on every run and thread count.
+  public func generate(_ request: GenerationRequest) throws -> [GeneratedPicture] {
+    try generate(request) { _ in .goOn }
+  }
+
+  /// As `generate(_:)`, for whoever watches.
+  ///
+  /// - Parameters:
+  ///   - preview: Is given a rough picture after each step (of Stable Diffusion models only).
+  ///   - progress: Is told what comes next, and says whether it is to.
+  /// - Throws: `GenerationCancelled` where `progress` says so.
   public func generate(
-    _ request: GenerationRequest, progress: (GenerationProgress) -> Void = { _ in }
+    _ request: GenerationRequest, preview: ((GeneratedPicture) throws -> Void)? = nil,
+    progress: @escaping (GenerationProgress) -> GenerationControl
   ) throws -> [GeneratedPicture] {
+    let watch = GenerationWatch(
+      preview: preview.map { preview in { try preview(GeneratedPicture(picture: $0)) } },
+      progress: { progress(GenerationProgress($0)).verdict })
+    do {
+      return try draw(request, watch).map { GeneratedPicture(picture: $0) }
+    } catch let stopped as GenerationStopped {
+      throw GenerationCancelled(step: stopped.step, count: stopped.count)
+    }
+  }
+
+  private func draw(_ request: GenerationRequest, _ watch: GenerationWatch) throws -> [Picture] {
     if let pipeline = stableDiffusion {
-      return try pipeline.draw(try stableDiffusion(request, pipeline)) {
-        progress(GenerationProgress($0))
-      }.map { GeneratedPicture(picture: $0) }
+      return try pipeline.draw(try stableDiffusion(request, pipeline), watch: watch)
     }
     guard request.width == nil, request.height == nil, request.sampler == nil,
-      request.startPicture == nil
+      request.startPicture == nil, watch.preview == nil
     else {
       throw GenerationError(
-        "size, sampler and start picture", expected: "none of them with this model",
+        "size, sampler, start picture and preview", expected: "none of them with this model",
         found: "one that only Stable Diffusion folders take")
     }
     var inner = TextToImageRequest()
@@ -76,14 +137,13 @@ public final class Pipit {
     inner.steps = try request.steps ?? defaultSteps()
     inner.guidance = try request.guidance ?? defaultGuidance()
     inner.moodPrompt = request.mood?.prompt(request.prompt)
-    let pipeline = TextToImage(folder, machine: machine)
+    let pipeline = TextToImage(try folder(), machine: machine)
     let captions = try pipeline.captions(inner, encoder: try loadedEncoder())
     if releasesTextEncoder {
       encoder = nil
       textSentiment = nil
     }
-    let pictures = try pipeline.draw(inner, captions: captions) { progress(GenerationProgress($0)) }
-    return pictures.map { GeneratedPicture(picture: $0) }
+    return try pipeline.draw(inner, captions: captions, watch: watch)
   }
 
   private func stableDiffusion(
@@ -124,7 +184,7 @@ public final class Pipit {
   /// What drawing takes, told from the model's settings: nothing is loaded.
   public func memory(for request: GenerationRequest) throws -> MemoryEstimate {
     guard let pipeline = stableDiffusion else {
-      return MemoryEstimate(try MemoryPlan(folder, machine: machine))
+      return MemoryEstimate(try MemoryPlan(try folder(), machine: machine))
     }
     return MemoryEstimate(try pipeline.memoryPlan(try stableDiffusion(request, pipeline)))
   }
@@ -134,7 +194,7 @@ public final class Pipit {
     guard let free = FreeMemory() else { return nil }
     guard let pipeline = stableDiffusion else {
       // Pictures of one size: where there is plenty, planning would only cost a tenth of their time.
-      let most = Pipit.mostExpansion * (try ComponentReport.fileByteCount(folder))
+      let most = Pipit.mostExpansion * (try ComponentReport.fileByteCount(try folder()))
       if free.byteCount > most { return nil }
       let estimate = try memory(for: request)
       return estimate.peakByteCount > free.byteCount ? MemoryShortage(estimate, free, nil) : nil
@@ -160,18 +220,21 @@ public final class Pipit {
   }
 
   /// Whether the model tells moods: if not, the default bundle does.
-  public var tellsMoods: Bool { folder.has("text_sentiment") && folder.has("image_sentiment") }
+  public var tellsMoods: Bool {
+    guard case .folder(let folder) = place else { return false }
+    return folder.has("text_sentiment") && folder.has("image_sentiment")
+  }
 
   /// The number of steps that the model was tuned for.
   public func defaultSteps() throws -> Int {
     if let pipeline = stableDiffusion { return try pipeline.defaults().steps }
-    return try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
+    return try folder().configuration.integer("default_steps", in: 1...1000, fallback: 20)
   }
 
   /// The guidance that the model was tuned for.
   public func defaultGuidance() throws -> Float {
     if let pipeline = stableDiffusion { return try pipeline.defaults().guidance }
-    return Float(try folder.configuration.number("default_guidance", fallback: 2.5))
+    return Float(try folder().configuration.number("default_guidance", fallback: 2.5))
   }
 
   /// Whether a prompt has more tokens than the model reads; the rest is left out.
@@ -195,6 +258,7 @@ public final class Pipit {
   }
 
   private func loadedMoodReader() throws -> any TextMoodReader {
+    let folder = try folder()
     guard folder.layout == .pipeline else {
       return try TextClassification(folder, machine: machine)
     }
@@ -212,7 +276,7 @@ public final class Pipit {
     let pipeline =
       try imageSentiment
       ?? ImageSentiment(
-        try folder.component("image_sentiment"), machine: machine)
+        try folder().component("image_sentiment"), machine: machine)
     imageSentiment = pipeline
     return Sentiment(try pipeline.mood(of: picture.picture))
   }
@@ -230,6 +294,7 @@ public final class Pipit {
 
   private func loadedEncoder() throws -> TextEncoder {
     if let encoder { return encoder }
+    let folder = try folder()
     let place = folder.layout == .pipeline ? try folder.component("text_encoder") : folder
     let loaded = try TextEncoder(place, machine: machine)
     encoder = loaded

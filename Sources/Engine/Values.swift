@@ -37,6 +37,30 @@ public struct GenerationRequest: Sendable {
   public init(prompt: String) { self.prompt = prompt }
 }
 
+/// What a Stable Diffusion checkpoint in one file does not say of itself.
+public struct CheckpointOptions: Hashable, Sendable {
+  /// The folder of the tokenizer's files; looked for beside the file if left out.
+  public var tokenizer: String?
+  /// A folder as diffusers saves it, whose settings and tokenizer are taken; shapes tell if left out.
+  public var settings: String?
+  /// What the denoiser predicts; the file's own word if left out.
+  public var prediction: Prediction?
+
+  public enum Prediction: String, CaseIterable, Sendable {
+    case epsilon, v
+  }
+
+  public init() {}
+
+  var inner: OriginalCheckpoint.Options {
+    var options = OriginalCheckpoint.Options()
+    options.tokenizer = tokenizer
+    options.settings = settings
+    options.isVPrediction = prediction.map { $0 == .v }
+    return options
+  }
+}
+
 /// A request that a model cannot fulfil.
 public struct GenerationError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What, what was expected and what was found, in one line.
@@ -62,6 +86,38 @@ public enum PictureMood: String, Sendable, CaseIterable {
   }
 }
 
+/// What is to happen after a step.
+public enum GenerationControl: Sendable {
+  case goOn
+  /// Nothing more: `generate` throws `GenerationCancelled`.
+  case cancel
+  /// No more steps: what the last one says the picture will be is decoded, and returned with those that
+  /// are done. Before there is any, it is as `cancel`.
+  case finish
+
+  var verdict: GenerationWatch.Verdict {
+    switch self {
+    case .goOn: .goOn
+    case .cancel: .stop
+    case .finish: .finish
+    }
+  }
+}
+
+/// Whoever asked for pictures did not want them any more.
+public struct GenerationCancelled: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Steps done and in all.
+  public let step: Int
+  public let count: Int
+
+  public init(step: Int, count: Int) {
+    self.step = step
+    self.count = count
+  }
+
+  public var description: String { "cancelled after step \(step) of \(count)" }
+}
+
 /// How far a generation has come.
 public struct GenerationProgress: Sendable {
   /// "denoising" or "decoding".
@@ -70,7 +126,7 @@ public struct GenerationProgress: Sendable {
   public let done: Int
   public let total: Int
 
-  init(_ progress: TextToImage.Progress) {
+  init(_ progress: GenerationWatch.Progress) {
     switch progress {
     case .step(let step, let count): (stage, done, total) = ("denoising", step, count)
     case .decoding(let picture, let count): (stage, done, total) = ("decoding", picture, count)

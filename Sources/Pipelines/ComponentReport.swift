@@ -17,13 +17,17 @@ package struct ComponentReport: Sendable {
 
   /// Reads the settings and headers, builds the graphs for the inputs that the pipeline would give, and plans.
   package init(_ folder: ModelFolder, machine: Machine) throws {
-    let part = try ModelPart(folder)
+    try self.init(
+      try ModelPart(folder), fileByteCount: try folder.weights().byteCount, machine: machine)
+  }
+
+  /// As above, of a component whose weights take so many bytes of a file; counted if left out.
+  package init(_ part: ModelPart, fileByteCount: Int? = nil, machine: Machine) throws {
     architecture = part.architectureName
-    fileByteCount = try folder.weights().byteCount
-    parameterCount = try part.weights.names.reduce(0) {
-      $0 + (try part.weights.weight(named: $1)?.shape.count ?? 0)
-    }
-    let graphs = try ComponentReport.graphs(folder).map(Optimizer.optimize)
+    let weights = try part.weights.names.compactMap { try part.weights.weight(named: $0) }
+    self.fileByteCount = fileByteCount ?? weights.reduce(0) { $0 + $1.bytes.count }
+    parameterCount = weights.reduce(0) { $0 + $1.shape.count }
+    let graphs = try ComponentReport.graphs(part).map(Optimizer.optimize)
     packedByteCount = machine.need(graphs).packed
     let plans = graphs.map { ArenaPlan(Lifetimes($0).buffers) }
     arenaByteCount = plans.map(\.byteCount).max() ?? 0
@@ -32,8 +36,11 @@ package struct ComponentReport: Sendable {
 
   /// The graphs of a component for the inputs that a pipeline would give, as built.
   package static func graphs(_ folder: ModelFolder) throws -> [Graph] {
-    let part = try ModelPart(folder)
-    return try typicalInputs(part.architecture).map {
+    try graphs(try ModelPart(folder))
+  }
+
+  package static func graphs(_ part: ModelPart) throws -> [Graph] {
+    try typicalInputs(part.architecture).map {
       try part.architecture.graph(weights: part.weights, inputs: $0)
     }
   }

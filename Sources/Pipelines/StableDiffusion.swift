@@ -2,13 +2,14 @@ package import PipitFormats
 import PipitModels
 import PipitRuntime
 import PipitTensors
-import PipitTokenizers
 
 /// Stable Diffusion 1.x, 2.x, Turbo or LCM: text encoder, denoiser, decoder, each loaded when the one
 /// before it has been released (Rombach et al. 2022).
 package final class StableDiffusion {
   let model: any StableDiffusionModel
   let machine: Machine
+  /// Where states of prompts are kept; `nil` for nowhere.
+  package var promptCache: PromptCache?
 
   package init(_ model: any StableDiffusionModel, machine: Machine) {
     self.model = model
@@ -32,11 +33,11 @@ package final class StableDiffusion {
   }
 
   package func draw(
-    _ request: StableDiffusionRequest, progress: (TextToImage.Progress) -> Void = { _ in }
+    _ request: StableDiffusionRequest, watch: GenerationWatch = GenerationWatch()
   ) throws -> [Picture] {
-    let latents = try latents(request, progress: progress)
+    let (latents, steps) = try latents(request, watch)
     return try latents.enumerated().map { index, latent in
-      progress(.decoding(index, of: latents.count))
+      try watch.decoding(index, of: latents.count, steps: steps)
       return try decode(latent, request)
     }
   }
@@ -89,60 +90,60 @@ package final class StableDiffusion {
     return (part, try LatentDecoder(part))
   }
 
-  // MARK: Text
-
-  /// The states of the texts, `[texts, tokens, width]`, each text padded to the encoder's length.
-  private func states(_ texts: [String]) throws -> (values: [Float], tokens: Int, width: Int) {
-    let (part, clip) = try textEncoder()
-    let component = Component(part, machine: machine)
-    let (tokenizer, limit) = try model.tokenizer(
-      vocabularyCount: clip.vocabularyCount, tokenLimit: clip.tokenLimit)
-    let program = try component.program("\(texts.count)") {
-      try clip.graph(weights: component.weights, batch: texts.count, tokens: limit)
-    }
-    let input = try program.idInput("input_ids")
-    for (row, text) in texts.enumerated() {
-      let ids = tokenizer.encode(text, maximumCount: limit)
-      for column in 0..<limit {
-        // Without a padding token the end of the text is repeated, as CLIP was trained.
-        input[row * limit + column] =
-          column < ids.count ? ids[column] : tokenizer.padID ?? ids.last ?? 0
-      }
-    }
-    try program.run()
-    return (Array(try program.output("last_hidden_state")), limit, clip.layer.hidden)
-  }
-
   // MARK: Denoising
 
+  /// The latents of each picture, and the number of steps that were to lead to them.
   private func latents(
-    _ request: StableDiffusionRequest, progress: (TextToImage.Progress) -> Void
-  ) throws -> [[Float]] {
-    let texts = request.texts
-    let context = try states(texts)
+    _ request: StableDiffusionRequest, _ watch: GenerationWatch
+  ) throws -> (latents: [[Float]], steps: Int) {
+    let states = try states(request.texts)
     let start = try request.image.map { try encode($0) }
     let denoiser = try StableDiffusionDenoiser(
-      try denoiser(), machine, request, context: context.values, tokens: context.tokens)
+      try denoiser(), machine, request, context: states.flatMap(\.values),
+      tokens: states[0].tokens)
     let schedule = try Sampler(
       try model.scheduler().correctedForStableDiffusion(), name: request.sampler,
       steps: request.steps, strength: start == nil ? 1 : request.strength)
     var source = request.noise.source(seed: request.seed)
     let count = denoiser.sampleCount
-    return try (0..<request.count).map { index in
+    let steps = schedule.steps.count
+    var latents: [[Float]] = []
+    for index in 0..<request.count {
       var sampler = schedule
       let noise = source.next(count)
       var x = start.map { sampler.start(noise, from: $0) } ?? sampler.start(noise)
       for step in sampler.steps.indices {
-        progress(
-          .step(
-            index * sampler.steps.count + step, of: request.count * sampler.steps.count))
+        let place = index * steps + step
+        guard try watch.goesOn(beforeStep: place, of: request.count * steps) else {
+          // What the last step says the picture will be; noise alone is none.
+          if step > 0 { latents.append(sampler.denoised) }
+          if latents.isEmpty {
+            throw GenerationStopped(step: place, count: request.count * steps)
+          }
+          return (latents, request.count * steps)
+        }
         let output = try denoiser.output(
           sampler.networkInput(x, step: step), timestep: sampler.steps[step].timestep)
         let fresh = sampler.steps[step].needsNoise ? source.next(count) : []
         sampler.advance(&x, output: output, step: step, noise: fresh)
+        try show(sampler.denoised, request, watch)
       }
-      return x
+      latents.append(x)
     }
+    return (latents, request.count * steps)
+  }
+
+  private func show(
+    _ latents: [Float], _ request: StableDiffusionRequest, _ watch: GenerationWatch
+  ) throws {
+    guard let preview = watch.preview else { return }
+    let (width, height) = (request.width / 8, request.height / 8)
+    guard LatentPreview.knows(channels: latents.count / (width * height)) else {
+      throw FormatError(
+        path: model.path, part: "preview", expected: "latents of 4 channels",
+        found: "\(latents.count / (width * height))")
+    }
+    try preview(LatentPreview.picture(latents, width: width, height: height))
   }
 
   // MARK: Pictures and latents

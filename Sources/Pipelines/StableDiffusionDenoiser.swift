@@ -19,6 +19,12 @@ final class StableDiffusionDenoiser {
     _ request: StableDiffusionRequest, context: [Float], tokens: Int
   ) throws {
     let (part, model) = denoiser
+    guard model.configuration.channels == model.configuration.outChannels else {
+      throw FormatError(
+        path: part.configuration.file, part: "'in_channels'",
+        expected: "out_channels \(model.configuration.outChannels) (no inpainting or other inputs)",
+        found: "\(model.configuration.channels)")
+    }
     batch = request.texts.count
     keysAndValues = try StableDiffusionDenoiser.keysAndValues(
       denoiser, machine, context: context, batch: batch, tokens: tokens)

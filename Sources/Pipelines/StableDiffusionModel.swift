@@ -18,8 +18,16 @@ package protocol StableDiffusionModel: Sendable {
   func tinyAutoencoder() throws -> ModelPart?
   /// The tokenizer, and the most tokens that a text may have.
   func tokenizer(vocabularyCount: Int, tokenLimit: Int) throws -> (Tokenizer, Int)
+  /// What texts are padded with; `nil` for what the tokenizer says.
+  var paddingID: Int32? { get }
+  /// The files that the states of a text depend on; `nil` if that cannot be told.
+  var textFiles: [String]? { get }
   /// The settings of `scheduler_config.json`.
   func scheduler() throws -> Configuration
+}
+
+extension StableDiffusionModel {
+  package var paddingID: Int32? { nil }
 }
 
 /// A pipeline's folder with `text_encoder`, `tokenizer`, `unet`, `vae` and `scheduler` in it.
@@ -48,6 +56,12 @@ package struct DiffusersFolder: StableDiffusionModel {
   package func tokenizer(vocabularyCount: Int, tokenLimit: Int) throws -> (Tokenizer, Int) {
     try folder.component("text_encoder").tokenizer(
       vocabularyCount: vocabularyCount, tokenLimit: tokenLimit)
+  }
+
+  package var textFiles: [String]? {
+    ["text_encoder", "tokenizer"].flatMap { name in
+      FolderListing.names(path + "/" + name).map { "\(path)/\(name)/\($0)" }
+    }
   }
 
   package func scheduler() throws -> Configuration {

@@ -58,15 +58,28 @@ struct TextBatch {
 
 extension ModelFolder {
   /// Whether a tokenizer's files lie in the folder or in `tokenizer` beside it.
-  package var hasTokenizer: Bool { (try? tokenizer()) != nil }
+  package var hasTokenizer: Bool { (try? ModelFolder.tokenizer(at: tokenizerPlace)) != nil }
 
-  /// The tokenizer whose files lie in the folder or, as in pipelines of diffusers, in `tokenizer` beside it.
-  func tokenizer() throws -> Tokenizer {
+  /// The tokenizer whose files lie in the folder or, as in pipelines of diffusers, in `tokenizer` beside it,
+  /// if the model has a row for each of its ids, and the most tokens that a text may have: the least of the
+  /// model's limit and the tokenizer's, and more than there are special tokens.
+  func tokenizer(
+    vocabularyCount: Int, tokenLimit: Int
+  ) throws -> (tokenizer: Tokenizer, tokenLimit: Int) {
+    try ModelFolder.tokenizer(
+      at: tokenizerPlace, vocabularyCount: vocabularyCount, tokenLimit: tokenLimit)
+  }
+
+  private var tokenizerPlace: String {
     let files = Set(Tokenizer.fileNames).subtracting(["tokenizer_config.json"])
     // By name, not by "..": folders of pipelines may be links.
     let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     let isBeside = !files.contains(where: has) && access(parent + "tokenizer", F_OK) == 0
-    let place = isBeside ? parent + "tokenizer" : path
+    return isBeside ? parent + "tokenizer" : path
+  }
+
+  /// The tokenizer whose files lie in a folder.
+  private static func tokenizer(at place: String) throws -> Tokenizer {
     // The mappings live until the tokenizer has read them.
     var mapped: [String: MappedFile] = [:]
     for name in Tokenizer.fileNames where access(place + "/" + name, F_OK) == 0 {
@@ -77,22 +90,21 @@ extension ModelFolder {
     }
   }
 
-  /// The tokenizer, if the model has a row for each of its ids, and the most tokens that a text may have: the
-  /// least of the model's limit and the tokenizer's, and more than there are special tokens.
-  func tokenizer(
-    vocabularyCount: Int, tokenLimit: Int
+  /// As the method, of the folder where the tokenizer's files lie.
+  static func tokenizer(
+    at place: String, vocabularyCount: Int, tokenLimit: Int
   ) throws -> (tokenizer: Tokenizer, tokenLimit: Int) {
-    let tokenizer = try tokenizer()
+    let tokenizer = try tokenizer(at: place)
     let tokenLimit = min(tokenLimit, tokenizer.maximumCount ?? tokenLimit)
     guard tokenizer.specialCount < tokenLimit else {
       throw FormatError(
-        path: path, part: "the most tokens of a text",
+        path: place, part: "the most tokens of a text",
         expected: "more than the tokenizer's \(tokenizer.specialCount) special tokens",
         found: "\(tokenLimit)")
     }
     guard tokenizer.vocabularyCount <= vocabularyCount else {
       throw FormatError(
-        path: path + "/tokenizer.json", part: "vocabulary",
+        path: place + "/tokenizer.json", part: "vocabulary",
         expected: "at most vocab_size \(vocabularyCount) ids",
         found: "\(tokenizer.vocabularyCount)")
     }

@@ -33,12 +33,6 @@ package final class TextToImage {
     self.machine = machine
   }
 
-  /// What happens, for whoever waits.
-  package enum Progress: Sendable {
-    case step(Int, of: Int)
-    case decoding(Int, of: Int)
-  }
-
   // MARK: Text
 
   /// The states of a request's captions, each padded to the denoiser's length: negative prompt, prompt,
@@ -78,10 +72,10 @@ package final class TextToImage {
   /// coordinates a picture), which is how the chain is compared with its reference.
   package func draw(
     _ request: TextToImageRequest, captions: Captions, noise: [[Float]]? = nil,
-    progress: (Progress) -> Void = { _ in }
+    watch: GenerationWatch = GenerationWatch()
   ) throws -> [Picture] {
-    let latents = try denoise(request, captions: captions, noise: noise, progress: progress)
-    return try decode(latents, progress: progress)
+    let latents = try denoise(request, captions: captions, noise: noise, watch)
+    return try decode(latents, watch, steps: request.count * request.steps)
   }
 
   // MARK: Denoising
@@ -89,7 +83,7 @@ package final class TextToImage {
   /// Latents of each picture, in the decoder's space.
   private func denoise(
     _ request: TextToImageRequest, captions: Captions, noise: [[Float]]?,
-    progress: (Progress) -> Void
+    _ watch: GenerationWatch
   ) throws -> [[Float]] {
     let component = try Component(try folder.component("denoiser"), machine: machine)
     guard case .flowMLP(let model) = component.architecture else {
@@ -105,18 +99,28 @@ package final class TextToImage {
     let schedule = try Sampler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
     let components = try model.components(weights: component.weights)
-    return try (0..<request.count).map { index in
+    let steps = schedule.steps.count
+    var latents: [[Float]] = []
+    for index in 0..<request.count {
       var sampler = schedule
-      let steps = sampler.steps.count
       var x = noise?[index] ?? seededNoise(request.seed, index, model.coordinates)
       for step in 0..<steps {
-        progress(.step(index * steps + step, of: request.count * steps))
+        let place = index * steps + step
+        guard try watch.goesOn(beforeStep: place, of: request.count * steps) else {
+          // What the last step says the picture will be; noise alone is none.
+          if step > 0 { latents.append(components.latents(sampler.denoised)) }
+          if latents.isEmpty {
+            throw GenerationStopped(step: place, count: request.count * steps)
+          }
+          return latents
+        }
         let velocity = try velocity(
           model, component, x, timestep: sampler.steps[step].timestep, conditions, request)
         sampler.advance(&x, output: velocity, step: step)
       }
-      return components.latents(x)
+      latents.append(components.latents(x))
     }
+    return latents
   }
 
   private func seededNoise(_ seed: UInt64, _ picture: Int, _ count: Int) -> [Float] {
@@ -167,7 +171,9 @@ package final class TextToImage {
 
   // MARK: Decoding
 
-  private func decode(_ latents: [[Float]], progress: (Progress) -> Void) throws -> [Picture] {
+  private func decode(
+    _ latents: [[Float]], _ watch: GenerationWatch, steps: Int
+  ) throws -> [Picture] {
     let component = try Component(try folder.component("vae"), machine: machine)
     guard case .autoencoder(let model) = component.architecture else {
       throw component.wrongArchitecture("PipitAutoencoder")
@@ -182,7 +188,7 @@ package final class TextToImage {
       try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
     }
     return try latents.enumerated().map { index, latent in
-      progress(.decoding(index, of: latents.count))
+      try watch.decoding(index, of: latents.count, steps: steps)
       let input = try program.input("latent_sample")
       for position in input.indices {
         input[position] = latent[position] / model.scalingFactor + model.shiftFactor

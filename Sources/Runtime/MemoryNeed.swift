@@ -62,12 +62,14 @@ private struct Count {
         small(op.biases)
       case .conv2D(let op):
         small([op.bias])
-        if op.inputQuantization != nil {
-          pack([op.weight], isInteger: true)
-          continue
-        }
         let input = graph[node.inputs[0]].shape
         let output = graph[node.output].shape
+        if op.inputQuantization != nil {
+          let geometry = op.geometry(input: input, output: output)
+          let isEnlarged = EnlargedPhase.applies(to: geometry) && !op.epilogue.hasResidual
+          pack([op.weight], isInteger: true, phases: isEnlarged ? EnlargedPhase.all.count : nil)
+          continue
+        }
         if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
           made += 4 * op.weight.shape.count
         } else {
@@ -90,17 +92,20 @@ private struct Count {
     scratch += (4 * floats + 4095) / 4096 * 4096 * threadCount
   }
 
-  /// Stacked weights, or the `parts` groups of one.
-  private mutating func pack(_ weights: [Weight], parts: Int = 1, isInteger: Bool = false) {
+  /// Stacked weights, the `parts` groups of one, or `phases` of four taps each.
+  private mutating func pack(
+    _ weights: [Weight], parts: Int = 1, isInteger: Bool = false, phases: Int? = nil
+  ) {
     weights.forEach { hold($0) }
     let key = Key(owners: weights.map { ObjectIdentifier($0.owner) }, names: weights.map(\.name))
     guard seen.insert(key).inserted else { return }
     let rows = weights.reduce(0) { $0 + $1.rows }
     let stored = weights.reduce(0) { $0 + $1.bytes.count }
-    let depth = weights[0].columns
+    var depth = weights[0].columns
+    if phases != nil { depth = depth / 9 * 4 }
     packed +=
       isInteger
-      ? kernels.packedIntegerByteCount(columns: rows, depth: depth)
+      ? (phases ?? 1) * kernels.packedIntegerByteCount(columns: rows, depth: depth)
       : parts * kernels.packedByteCount(columns: rows / parts, depth: depth)
     packingPeak = max(packingPeak, packed + (weights.allSatisfy(isMapped) ? stored : 0))
   }

@@ -14,6 +14,8 @@ struct GenerateCommand: ParsableCommand {
         pipit generate "a house" --mood negative -o gloomy.png
         pipit generate "a house by the sea" --model sd-turbo/ --size 512x384 -o house.png
         pipit generate "a house by the sea" --model sd15/ --size 512x512 --dry-run
+        pipit generate "a house" --model sd15/ --preview so-far.png --save-on-cancel -o house.png
+        pipit generate "a house" --model model.safetensors --tokenizer sd15/tokenizer -o house.png
         pipit generate "a house in winter" --model sd15/ --image house.png --strength 0.6 -o winter.png
 
       The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them. The same
@@ -21,6 +23,10 @@ struct GenerateCommand: ParsableCommand {
 
       Before anything is loaded the memory that it takes is worked out (--dry-run shows it, stage
       by stage); where the machine or its control group has less, nothing is done unless --force.
+
+      Ctrl-C stops before the next step: exit code 130, no picture. With --save-on-cancel what the
+      last step says the picture will be is decoded and saved. A prompt that a Stable Diffusion
+      text encoder has read is kept in $XDG_CACHE_HOME/pipit (or ~/.cache/pipit; 64 MB at most).
       """)
 
   @Argument(help: "What the picture shows.")
@@ -61,6 +67,15 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "Which decoder draws: \(GenerationRequest.decoders.joined(separator: ", ")).")
   var decoder = "auto"
 
+  @Option(help: "For a single-file checkpoint: the folder of the tokenizer's files.")
+  var tokenizer: String?
+
+  @Option(help: "For a single-file checkpoint: a diffusers folder to take settings and tokenizer from.")
+  var config: String?
+
+  @Option(help: "For a single-file checkpoint: what it predicts, epsilon or v (default: its metadata).")
+  var prediction: String?
+
   @Option(help: "A PNG to start from, of the picture's size.")
   var image: String?
 
@@ -68,6 +83,15 @@ struct GenerateCommand: ParsableCommand {
   var strength = 0.8
 
   @OptionGroup var machine: MachineOptions
+
+  @Option(help: "A PNG that shows roughly how far it has come, written anew after each step.")
+  var preview: String?
+
+  @Flag(help: "On Ctrl-C, save the picture as far as it has come.")
+  var saveOnCancel = false
+
+  @Flag(name: .customLong("no-cache"), help: "Neither look for the prompt in the cache nor keep it there.")
+  var avoidsCache = false
 
   @Flag(help: "Only tell how much memory it takes.")
   var dryRun = false
@@ -83,8 +107,9 @@ struct GenerateCommand: ParsableCommand {
   mutating func run() throws {
     try checkOptions()
     let start = Console.now()
-    let pipit = try machine.pipit()
+    let pipit = try machine.pipit(checkpoint: try checkpoint())
     pipit.releasesTextEncoder = true
+    pipit.cachesPrompts = !avoidsCache
     var request = try request(pipit)
     if dryRun { return try showMemory(pipit, request) }
     try checkMemory(pipit, request)
@@ -100,13 +125,13 @@ struct GenerateCommand: ParsableCommand {
     request.mood =
       mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)
 
-    var line = ProgressLine(quiet: quiet)
-    let pictures = try pipit.generate(request) {
-      line.show($0.stage, done: $0.done, total: $0.total)
-    }
-    line.clear()
+    let (pictures, cancellation) = try draw(request, pipit)
     let moods = try pictures.map { try judge.sentiment(of: $0) }
-    let files = try write(pictures, request)
+    let files = try write(pictures, request, cancellation)
+    if let cancellation {
+      let names = files.joined(separator: ", ")
+      throw Failure(code: Interrupt.exitCode, "\(cancellation); \(names) shows how far it came")
+    }
     let report = GenerateReport(
       files: files, pictures: pictures, request: request, textMood: textMood, moods: moods,
       pipit: pipit, seconds: Console.now() - start)
@@ -131,6 +156,20 @@ struct GenerateCommand: ParsableCommand {
     request.strength = strength
     if let image { request.startPicture = try GeneratedPicture(pngAt: image) }
     return request
+  }
+
+  private func checkpoint() throws -> CheckpointOptions {
+    var options = CheckpointOptions()
+    options.tokenizer = tokenizer
+    options.settings = config
+    if let prediction {
+      guard let known = CheckpointOptions.Prediction(rawValue: prediction) else {
+        throw Failure(
+          code: EX_USAGE, "--prediction: expected epsilon or v, found '\(prediction)'")
+      }
+      options.prediction = known
+    }
+    return options
   }
 
   private func checkOptions() throws {
@@ -160,7 +199,8 @@ struct GenerateCommand: ParsableCommand {
     guard strength > 0, strength <= 1 else {
       throw Failure(code: EX_USAGE, "--strength: expected above 0 to 1, found \(strength)")
     }
-    try checkOutput()
+    try checkOutput(output, "--output")
+    if let preview { try checkOutput(preview, "--preview") }
   }
 
   private static func extents(_ size: String) throws -> (width: Int, height: Int) {
@@ -174,22 +214,23 @@ struct GenerateCommand: ParsableCommand {
   }
 
   /// Finds out that a file cannot be written before a picture has been waited for.
-  private func checkOutput() throws {
+  private func checkOutput(_ output: String, _ option: String) throws {
     let folder = output.lastIndex(of: "/").map { String(output[...$0]) } ?? "."
     guard access(folder, W_OK | X_OK) == 0 else {
       throw Failure(
         code: EX_CANTCREAT, "cannot write '\(output)': \(String(cString: strerror(errno)))")
     }
     guard !output.isEmpty, !output.hasSuffix("/") else {
-      throw Failure(code: EX_USAGE, "--output: expected a file name, found '\(output)'")
+      throw Failure(code: EX_USAGE, "\(option): expected a file name, found '\(output)'")
     }
   }
 
   /// Writes one file a picture where the name has %d, else one file with one picture or a grid.
   private func write(
-    _ pictures: [GeneratedPicture], _ request: GenerationRequest
+    _ pictures: [GeneratedPicture], _ request: GenerationRequest,
+    _ cancellation: GenerationCancelled?
   ) throws -> [String] {
-    let texts = texts(request)
+    let texts = texts(request) + (cancellation.map { [("state", "\($0)")] } ?? [])
     if output.contains("%d") {
       return try pictures.enumerated().map { index, picture in
         let parts = output.split(separator: "%d", maxSplits: 1, omittingEmptySubsequences: false)

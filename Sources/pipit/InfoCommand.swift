@@ -16,12 +16,13 @@ struct InfoCommand: ParsableCommand {
       Examples:
         pipit info                      (this machine and the default model)
         pipit info Models/Default/vae   (one component)
+        pipit info model.safetensors    (a single-file Stable Diffusion checkpoint)
         pipit info cat.png              (prompt, seed and settings of a picture)
         pipit info Models/Default/vae --graph
         pipit info Models/Default/vae --plan --plan-image plan.svg
       """)
 
-  @Argument(help: "A model's folder or name, or a PNG file.")
+  @Argument(help: "A model's folder or name, a single-file checkpoint, or a PNG file.")
   var subject = "Default"
 
   @Flag(help: "Print JSON.")
@@ -54,7 +55,9 @@ struct InfoCommand: ParsableCommand {
   /// The texts of the subject if it is a file.
   private func pictureTexts() throws -> [PNGText]? {
     var status = stat()
-    guard stat(subject, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return nil }
+    guard stat(subject, &status) == 0, status.st_mode & S_IFMT != S_IFDIR,
+      !subject.hasSuffix(".safetensors")
+    else { return nil }
     return try PNG.texts(path: subject)
   }
 
@@ -146,11 +149,20 @@ private struct MachineReport: Encodable {
       chosen.name == KernelTable.best.name
       ? "the strongest level that this processor runs" : "PIPIT_ISA asks for it"
     threads = ThreadPool.processorCount
-    let folder = try ModelFolder(path: BundleLocation.find(name))
-    model = folder.path
     let machine = try Machine()
-    components = try MachineReport.parts(folder, machine)
-    memory = MemoryReport(try MemoryPlan(folder, machine: machine))
+    model = BundleLocation.find(name)
+    if OriginalCheckpoint.isFile(model) {
+      var options = OriginalCheckpoint.Options()
+      options.assumesEpsilon = true
+      let checkpoint = try OriginalCheckpoint(path: model, options: options)
+      components = try MachineReport.parts(checkpoint, machine)
+      let pipeline = StableDiffusion(checkpoint, machine: machine)
+      memory = MemoryReport(try pipeline.memoryPlan())
+    } else {
+      let folder = try ModelFolder(path: model)
+      components = try MachineReport.parts(folder, machine)
+      memory = MemoryReport(try MemoryPlan(folder, machine: machine))
+    }
     self.missing = missing
   }
 
@@ -158,6 +170,19 @@ private struct MachineReport: Encodable {
 
   private enum CodingKeys: String, CodingKey {
     case version, processor, isa, isaReason, isaLevels, threads, model, components, memory
+  }
+
+  private static func parts(
+    _ checkpoint: OriginalCheckpoint, _ machine: Machine
+  ) throws -> [Part] {
+    var parts = [
+      Part("text_encoder", try ComponentReport(try checkpoint.textEncoder(), machine: machine)),
+      Part("unet", try ComponentReport(try checkpoint.denoiser(), machine: machine)),
+    ]
+    if let vae = try checkpoint.autoencoder() {
+      parts.append(Part("vae", try ComponentReport(vae, machine: machine)))
+    }
+    return parts
   }
 
   private static func parts(_ folder: ModelFolder, _ machine: Machine) throws -> [Part] {

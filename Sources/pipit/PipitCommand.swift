@@ -69,8 +69,12 @@ struct MachineOptions: ParsableArguments {
   var force = false
 
   /// The engine with the model, or with another one.
-  func pipit(model other: String? = nil) throws -> Pipit {
-    try Pipit(model: other ?? model, threads: try threadCount(), ignoresMemory: force)
+  func pipit(
+    model other: String? = nil, checkpoint: CheckpointOptions = CheckpointOptions()
+  ) throws -> Pipit {
+    try Pipit(
+      model: other ?? model, threads: try threadCount(), ignoresMemory: force,
+      checkpoint: checkpoint)
   }
 
   /// The number of threads asked for, by flag or environment.

@@ -78,13 +78,17 @@ enum Command {
     return start("/bin/sh", words.map { Array($0.utf8) }, environment: [])
   }
 
-  /// Runs with arguments that need not be text.
-  static func run(bytes arguments: [[UInt8]], environment: [String] = []) -> Outcome {
-    start(binary, [Array(binary.utf8)] + arguments, environment: environment)
+  /// Runs with arguments that need not be text; sends SIGINT when a file is there.
+  static func run(
+    bytes arguments: [[UInt8]], environment: [String] = [], interruptWhen path: String? = nil
+  ) -> Outcome {
+    start(
+      binary, [Array(binary.utf8)] + arguments, environment: environment, interruptWhen: path)
   }
 
   private static func start(
-    _ program: String, _ words: [[UInt8]], environment: [String]
+    _ program: String, _ words: [[UInt8]], environment: [String],
+    interruptWhen path: String? = nil
   ) -> Outcome {
     let folder = temporaryFolder()
     defer { remove(folder) }
@@ -103,14 +107,34 @@ enum Command {
     }
     let envp = (inherited + environment).map { strdup($0) } + [nil]
     defer { (argv + envp).forEach { free($0) } }
-    guard posix_spawn(&process, program, &actions, nil, argv, envp) == 0 else {
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    setSignals(&attributes)
+    guard posix_spawn(&process, program, &actions, &attributes, argv, envp) == 0 else {
       return Outcome(code: -1, output: "", errors: "cannot start \(program)")
     }
     var status: Int32 = 0
+    if let path {
+      for _ in 0..<3000 where access(path, F_OK) != 0 { usleep(10_000) }
+      kill(process, SIGINT)
+    }
     waitpid(process, &status, 0)
     let code = status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F)
     return Outcome(
       code: code, output: contents(folder + "/out"), errors: contents(folder + "/err"))
+  }
+
+  /// Signals as a terminal leaves them: tests run on threads that block them, or in the background, where
+  /// Ctrl-C is ignored.
+  private static func setSignals(_ attributes: inout posix_spawnattr_t) {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigaddset(&signals, SIGINT)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETSIGDEF))
   }
 
   static func bytes(_ path: String) -> [UInt8] {

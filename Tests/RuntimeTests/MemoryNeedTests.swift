@@ -59,7 +59,11 @@ import Testing
     z = try g.reshape(z, to: [1, 1, z.shape[1], 32])
     let op = Conv2D(
       weight: integers("i8 convolution", [12, 32, 3, 3]), bias: nil, padding: Conv2D.Padding(1))
-    g.output("y", try g.add(.conv2D(op), [z], "i8 convolution"))
+    z = try g.add(.conv2D(op), [z], "i8 convolution")
+    z = try g.add(.upsample2x, [z], "upsample again")
+    let enlarged = Conv2D(
+      weight: integers("i8 enlarged", [16, 12, 3, 3]), bias: nil, padding: Conv2D.Padding(1))
+    g.output("y", try g.add(.conv2D(enlarged), [z], "i8 enlarged"))
     return Optimizer.optimize(g.graph)
   }
 
