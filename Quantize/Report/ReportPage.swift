@@ -162,8 +162,9 @@ extension Image {
   /// The difference to another picture, enlarged by a factor so that it can be seen: grey where they are equal.
   fileprivate func difference(_ other: Image) -> (image: Image, factor: Float) {
     let differences = zip(values, other.values).map { $1 - $0 }
-    let largest = differences.reduce(0) { max($0, abs($1)) }
-    let factor: Float = largest > 0 ? min(max((0.9 / largest).rounded(.down), 1), 100) : 1
+    let square = differences.reduce(0) { $0 + $1 * $1 } / Float(max(differences.count, 1))
+    // A fifth of the range for what is usual: a few pixels may be cut off.
+    let factor = square > 0 ? min(max((0.2 / square.squareRoot()).rounded(), 1), 100) : 1
     return (Image(width: width, height: height, values: differences.map { $0 * factor }), factor)
   }
 }
