@@ -14,82 +14,20 @@ enum {
     DEPTH_BLOCK = 1536,
     DEPTH_LONGEST = 2560,
     PANEL_GROUP = 10,
+    VECTOR_BYTES = 64,
     SIGN_OFFSET = 128,
 };
 
 #include "../shared/gemm_i8_tile.h"
 
-ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, const size_t vectors) {
-    __m512i sums[TILE_ROWS][2];
-    UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            const int32_t *from = tile->sums + r * TILE_COLUMNS + v * 16;
-            sums[r][v] = tile->adds ? _mm512_loadu_si512(from) : _mm512_setzero_si512();
-        }
-    }
+typedef int32_t ivec __attribute__((vector_size(VECTOR_BYTES)));
+typedef int32_t ivec_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(1)));
 
-    const int8_t *a = tile->a, *panel = tile->panel;
-    for (const int8_t *end = a + tile->depth_groups * DEPTH_GROUP; a < end;
-         a += DEPTH_GROUP, panel += TILE_COLUMNS * DEPTH_GROUP) {
-        __builtin_prefetch(panel + PREFETCH_AHEAD);
-        __builtin_prefetch(panel + PREFETCH_AHEAD + 64);
-        __m512i weight[2];
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            weight[v] = _mm512_loadu_si512((panel + v * 64));
-        }
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            __m512i x = _mm512_set1_epi32(four_bytes(a + r * GATHERED_STRIDE));
-            UNROLL
-            for (size_t v = 0; v < vectors; v++) {
-                sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], x, weight[v]);
-            }
-        }
-    }
-
-    UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            _mm512_storeu_si512((tile->sums + r * TILE_COLUMNS + v * 16), sums[r][v]);
-        }
-    }
+ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight) {
+    return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)weight);
 }
 
-ALWAYS_INLINE void accumulate_rows(const struct tile_i8 *tile, size_t rows, const size_t vectors) {
-    switch (rows) {
-        case 1: accumulate(tile, 1, vectors); return;
-        case 2: accumulate(tile, 2, vectors); return;
-        case 3: accumulate(tile, 3, vectors); return;
-        case 4: accumulate(tile, 4, vectors); return;
-        case 5: accumulate(tile, 5, vectors); return;
-        case 6: accumulate(tile, 6, vectors); return;
-        case 7: accumulate(tile, 7, vectors); return;
-        case 8: accumulate(tile, 8, vectors); return;
-        case 9: accumulate(tile, 9, vectors); return;
-        case 10: accumulate(tile, 10, vectors); return;
-        case 11: accumulate(tile, 11, vectors); return;
-        case 12: accumulate(tile, 12, vectors); return;
-        case 13: accumulate(tile, 13, vectors); return;
-        default: accumulate(tile, 14, vectors); return;
-    }
-}
-
-/// Where one vector has all wanted columns the others are left as they are.
-static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns) {
-    ASSUME(rows > 0 && rows <= TILE_ROWS);
-    ASSUME(columns > 0 && columns <= TILE_COLUMNS);
-    if (columns <= TILE_COLUMNS / 2) {
-        accumulate_rows(tile, rows, 1);
-    } else {
-        accumulate_rows(tile, rows, 2);
-    }
-}
-
-#include "../shared/gemm_i8_body.h"
+#include "../shared/gemm_i8_x86_body.h"
 
 const struct gemm_i8_kernels gemm_i8_avx512vnni = {
     .tile_rows = TILE_ROWS,
@@ -100,28 +38,7 @@ const struct gemm_i8_kernels gemm_i8_avx512vnni = {
     .conv2d = conv2d_i8,
 };
 
-/// As many chains as hide the latency, of register operands alone.
-size_t peak_i8_avx512vnni(size_t rounds, int32_t *result) {
-    ASSUME(rounds > 0);
-    ASSUME(result);
-    enum { CHAINS = 12, STEPS = 256 };
-    __m512i sums[CHAINS], a = _mm512_set1_epi32(*result), b = _mm512_set1_epi32(0x01020304);
-    for (size_t i = 0; i < CHAINS; i++) {
-        sums[i] = _mm512_set1_epi32((int)i);
-    }
-    for (size_t round = 0; round < rounds * STEPS; round++) {
-        UNROLL
-        for (size_t i = 0; i < CHAINS; i++) {
-            sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
-        }
-    }
-    int32_t lanes[16] = {0};
-    for (size_t i = 0; i < CHAINS; i++) {
-        memcpy(lanes, &sums[i], sizeof lanes);
-        *result += lanes[0];
-    }
-    return rounds * STEPS * CHAINS * 16 * 4 * 2;
-}
+size_t peak_i8_avx512vnni(size_t rounds, int32_t *result) { return peak_i8(rounds, result); }
 
 #include "../isa_end.h"
 #endif

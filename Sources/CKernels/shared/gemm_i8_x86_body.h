@@ -1,0 +1,109 @@
+// The integer register tile of x86 levels, whose instructions multiply four bytes of the left operand, the
+// same in every lane, with four of each column. The level's file defines, before it includes this,
+// VECTOR_BYTES and, after gemm_i8_tile.h,
+//
+//     ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight);   // four products a lane, added
+//
+// The tile has two vectors of columns.
+
+enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32 };
+
+/// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them vanish
+/// and the sums live in registers.
+ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, const size_t vectors) {
+    ivec sums[TILE_ROWS][2];
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            const int32_t *from = tile->sums + r * TILE_COLUMNS + v * VECTOR_LANES;
+            sums[r][v] = tile->adds ? *(const ivec_anywhere *)from : (ivec){0};
+        }
+    }
+
+    const int8_t *a = tile->a, *panel = tile->panel;
+    for (const int8_t *end = a + tile->depth_groups * DEPTH_GROUP; a < end;
+         a += DEPTH_GROUP, panel += TILE_COLUMNS * DEPTH_GROUP) {
+        UNROLL
+        for (size_t line = 0; line < VECTOR_LINES; line++) {
+            __builtin_prefetch(panel + PREFETCH_AHEAD + line * LINE);
+        }
+        ivec weight[2];
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            weight[v] = *(const ivec_anywhere *)(panel + v * VECTOR_BYTES);
+        }
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            ivec x = (ivec){0} + four_bytes(a + r * GATHERED_STRIDE);
+            UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                sums[r][v] = dot(sums[r][v], x, weight[v]);
+            }
+        }
+    }
+
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            *(ivec_anywhere *)(tile->sums + r * TILE_COLUMNS + v * VECTOR_LANES) = sums[r][v];
+        }
+    }
+}
+
+ALWAYS_INLINE void accumulate_rows(const struct tile_i8 *tile, size_t rows, const size_t vectors) {
+    switch (rows) {
+// A tile of fewer rows has fewer cases: the others vanish.
+#define CASE(count)                                                        \
+    case count:                                                            \
+        accumulate(tile, count < TILE_ROWS ? count : 1, vectors);          \
+        return;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
+        CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13)
+#undef CASE
+        default: accumulate(tile, TILE_ROWS, vectors); return;
+    }
+}
+
+/// Where one vector has all wanted columns the others are left as they are.
+static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns) {
+    ASSUME(rows > 0 && rows <= TILE_ROWS);
+    ASSUME(columns > 0 && columns <= TILE_COLUMNS);
+    if (rows == TILE_ROWS && columns > VECTOR_LANES) {
+        accumulate(tile, TILE_ROWS, 2);
+    } else if (rows == TILE_ROWS) {
+        accumulate(tile, TILE_ROWS, 1);
+    } else if (columns > VECTOR_LANES) {
+        accumulate_rows(tile, rows, 2);
+    } else {
+        accumulate_rows(tile, rows, 1);
+    }
+}
+
+#include "gemm_i8_body.h"
+
+/// Multiply-adds of register operands alone, as many chains as hide the latency.
+static size_t peak_i8(size_t rounds, int32_t *result) {
+    ASSUME(rounds > 0);
+    ASSUME(result);
+    enum { CHAINS = 12, STEPS = 256 };
+    ivec sums[CHAINS], a = (ivec){0} + *result, b = (ivec){0} + 0x01020304;
+    UNROLL
+    for (size_t i = 0; i < CHAINS; i++) {
+        sums[i] = (ivec){0} + (int32_t)i;
+    }
+    for (size_t round = 0; round < rounds * STEPS; round++) {
+        UNROLL
+        for (size_t i = 0; i < CHAINS; i++) {
+            // Products of the same factors must not leave the loop.
+            __asm__("" : "+x"(b));
+            sums[i] = dot(sums[i], a, b);
+        }
+    }
+    UNROLL
+    for (size_t i = 0; i < CHAINS; i++) {
+        *result += sums[i][0];
+    }
+    return rounds * STEPS * CHAINS * VECTOR_LANES * 4 * 2;
+}
