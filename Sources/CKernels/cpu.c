@@ -149,13 +149,9 @@ size_t cores_in_order_from_cpuinfo(const char *text, bool *in_order, size_t capa
 enum { CORES = 256 };
 
 static bool in_order[CORES];
-/// Some cores execute in order and others do not (big.LITTLE).
-static bool cores_differ;
+enum core_order core_order;
 
-bool core_runs_in_order(void) {
-    if (!cores_differ) {
-        return in_order[0];
-    }
+bool this_core_runs_in_order(void) {
     // From memory that the kernel shares with the thread: no system call. The thread may be moved in the
     // next moment; then it computes the same by the other core's order of instructions.
     int core = sched_getcpu();
@@ -171,8 +167,9 @@ static void find_cores_in_order(const char *cpuinfo) {
         in_order[0] = identity >> 24 == 0x41 && part_is_in_order(identity >> 4 & 0xfff);
         count = 1;
     }
+    core_order = in_order[0] ? CORES_IN_ORDER : CORES_OUT_OF_ORDER;
     for (size_t core = 1; core < count && core < CORES; core++) {
-        cores_differ |= in_order[core] != in_order[0];
+        core_order = in_order[core] == in_order[0] ? core_order : CORES_DIFFER;
     }
 }
 #endif

@@ -84,8 +84,15 @@ struct cpu_features {
 struct cpu_features cpu_detect(void);
 
 #if defined(__aarch64__)
+/// How this machine's cores execute instructions; found before `main`. They differ in big.LITTLE.
+extern enum core_order { CORES_OUT_OF_ORDER = 0, CORES_IN_ORDER, CORES_DIFFER } core_order;
+
+bool this_core_runs_in_order(void);
+
 /// Whether the core that this thread runs on executes instructions in order (Cortex-A53, A55 and such).
-bool core_runs_in_order(void);
+ALWAYS_INLINE bool core_runs_in_order(void) {
+    return core_order == CORES_DIFFER ? this_core_runs_in_order() : core_order == CORES_IN_ORDER;
+}
 #endif
 
 /// The processor's name from the text of /proc/cpuinfo into `name`, always terminated.

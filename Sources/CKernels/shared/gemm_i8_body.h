@@ -31,9 +31,10 @@ typedef int8_t line_i8 __attribute__((vector_size(64), aligned(1)));
 
 /// Copies a run to a gathered row; may overwrite up to LINE - 1 bytes after it (see the slack).
 ALWAYS_INLINE void gather_run(int8_t *a, const int8_t *x, size_t count) {
-    size_t i = 0;
-    for (; i + LINE <= count; i += LINE) {
-        *(line_i8 *)(a + i) = *(const line_i8 *)(x + i) ^ (int8_t)SIGN_OFFSET;
+    size_t lines = count / LINE, i = lines * LINE;
+    line_i8 *to = (line_i8 *)a;
+    for (const line_i8 *from = (const line_i8 *)x, *end = from + lines; from < end; from++, to++) {
+        *to = *from ^ (int8_t)SIGN_OFFSET;
     }
     for (; i + 16 <= count; i += 16) {
         typedef int8_t piece __attribute__((vector_size(16), aligned(1)));
@@ -76,20 +77,23 @@ ALWAYS_INLINE size_t place_of(const struct product_i8 *product, size_t row) {
 static void prefetch_result(const struct product_i8 *product, struct range rows,
                             struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
-    size_t line = LINE / sizeof(float);
-    for (size_t row = rows.begin; row < rows.end; row++) {
-        size_t place = place_of(product, row) + columns.begin;
-        if (epilogue->integers) {
-            __builtin_prefetch(epilogue->integers + place, 1);
-        } else {
-            for (size_t c = 0; c < TILE_COLUMNS; c += line) {
-                __builtin_prefetch(product->y + place + c, 1);
-            }
+    enum { LINE_FLOATS = LINE / sizeof(float) };
+    size_t size = epilogue->integers ? 1 : sizeof(float);
+    const char *y = epilogue->integers ? (const char *)epilogue->integers : (const char *)product->y;
+    y += (place_of(product, rows.begin) + columns.begin) * size;
+    // Rows after a gap go without.
+    for (size_t row = rows.begin; row < rows.end; row++, y += product->y_stride * size) {
+        UNROLL
+        for (size_t c = 0; c < TILE_COLUMNS; c += LINE_FLOATS) {
+            __builtin_prefetch(y + c * size, 1);
         }
-        if (epilogue->floats.residual && epilogue->floats.residual != product->y) {
-            const float *residual =
-                epilogue->floats.residual + row * epilogue->floats.residual_stride + columns.begin;
-            for (size_t c = 0; c < TILE_COLUMNS; c += line) {
+    }
+    if (epilogue->floats.residual && epilogue->floats.residual != product->y) {
+        size_t stride = epilogue->floats.residual_stride;
+        const float *residual = epilogue->floats.residual + rows.begin * stride + columns.begin;
+        for (size_t row = rows.begin; row < rows.end; row++, residual += stride) {
+            UNROLL
+            for (size_t c = 0; c < TILE_COLUMNS; c += LINE_FLOATS) {
                 __builtin_prefetch(residual + c);
             }
         }
@@ -104,15 +108,17 @@ ALWAYS_INLINE const float *row_scale_of(const struct epilogue_i8 *epilogue, size
 }
 
 /// Stores a finished tile of all columns through an epilogue of bias and relu: what belongs to columns is
-/// loaded once, and nothing is decided on the way.
+/// loaded once, and nothing is decided on the way. `is_bare`: no offsets, no relu.
 ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
                                 const struct panel_i8 *panel, struct range rows, size_t column,
-                                const bool to_integers) {
+                                const bool to_integers, const bool is_bare) {
     enum { VECTORS = TILE_COLUMNS / LANES };
     const struct epilogue_i8 *epilogue = product->epilogue;
     const float *bias = epilogue->floats.bias;
-    int32_t offset[TILE_COLUMNS];
-    memcpy(offset, panel->offset, sizeof offset);
+    int32_t offset[TILE_COLUMNS] = {0};
+    if (!is_bare) {
+        memcpy(offset, panel->offset, sizeof offset);
+    }
     vec scale[VECTORS], shift[VECTORS];
     UNROLL
     for (size_t v = 0; v < VECTORS; v++) {
@@ -123,19 +129,32 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
     vec least = v_set1(epilogue->floats.activation == ACTIVATION_RELU ? 0 : -INFINITY);
     vec inverse = v_set1(epilogue->inverse_scale);
     vec zero_point = v_set1((float)epilogue->output_zero_point);
-    for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
-        vec row_scale = v_set1(*row_scale_of(epilogue, row));
-        size_t place = place_of(product, row) + column;
+    const char *row_scale = (const char *)row_scale_of(epilogue, rows.begin);
+    size_t row_scale_stride = epilogue->row_scale ? epilogue->row_scale_stride : 0;
+    // In variables of their own, which a store cannot change.
+    size_t y_stride = product->y_stride, place = place_of(product, rows.begin) + column;
+    bool has_gaps = product->row_length != 0;
+    float *y = product->y;
+    int8_t *integers = epilogue->integers;
+    const int32_t *end = sums + (rows.end - rows.begin) * TILE_COLUMNS;
+    for (size_t row = rows.begin; sums < end; sums += TILE_COLUMNS) {
+        vec t[VECTORS], by_row = v_set1(*(const float *)row_scale);
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
-            vec t = v_from_difference(sums + v * LANES, offset + v * LANES);
-            t = v_max(least, v_add(v_mul(t, v_mul(scale[v], row_scale)), shift[v]));
+            t[v] = v_from_difference(sums + v * LANES, offset + v * LANES);
+            t[v] = v_add(v_mul(t[v], v_mul(scale[v], by_row)), shift[v]);
+            t[v] = is_bare ? t[v] : v_max(least, t[v]);
+        }
+        UNROLL
+        for (size_t v = 0; v < VECTORS; v++) {
             if (to_integers) {
-                v_to_i8(epilogue->integers + place + v * LANES, v_quantize(t, inverse, zero_point));
+                v_to_i8(integers + place + v * LANES, v_quantize(t[v], inverse, zero_point));
             } else {
-                v_store(product->y + place + v * LANES, t);
+                v_store(y + place + v * LANES, t[v]);
             }
         }
+        row_scale += row_scale_stride;
+        place = has_gaps ? place_of(product, ++row) + column : place + y_stride;
     }
 }
 
@@ -146,12 +165,17 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
     enum activation activation = epilogue->floats.activation;
     bool is_plain = (activation == ACTIVATION_NONE || activation == ACTIVATION_RELU) &&
                     !epilogue->floats.residual && columns.end - columns.begin == TILE_COLUMNS;
+    bool is_bare = activation == ACTIVATION_NONE && epilogue->zero_point + SIGN_OFFSET == 0;
     if (is_plain && epilogue->integers) {
-        finish_plain(product, sums, panel, rows, columns.begin, true);
+        finish_plain(product, sums, panel, rows, columns.begin, true, false);
+        return;
+    }
+    if (is_plain && is_bare) {
+        finish_plain(product, sums, panel, rows, columns.begin, false, true);
         return;
     }
     if (is_plain) {
-        finish_plain(product, sums, panel, rows, columns.begin, false);
+        finish_plain(product, sums, panel, rows, columns.begin, false, false);
         return;
     }
     struct epilogue_f32 floats = epilogue->floats, before;
