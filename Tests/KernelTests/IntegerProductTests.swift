@@ -263,4 +263,22 @@ private let integerShapes: [ConvolutionCase] = [
       }
     }
   }
+
+  /// Rows whose scale or its inverse is infinite, or nearly so.
+  @Test(arguments: Level.running, [16, 21, 64])
+  func rowsAtTheEndsOfTheRangeAreAsTheScalarOnes(level: Level, columns: Int) {
+    let units: [Float] = [1e-42, 2e-31, 1.5e-30, 1e38, .infinity]
+    var values = randoms(units.count * columns, seed: 5, in: -3...3)
+    for (row, unit) in units.enumerated() {
+      values[row * columns + 5] *= unit.isFinite ? 1 : unit
+      for column in 0..<columns where unit.isFinite { values[row * columns + column] *= unit }
+    }
+    let x = GuardedBuffer(values)
+    let size = units.count * ((columns + 3) / 4 * 4 + 4)
+    let y = GuardedBytes(count: size, filledWith: 55)
+    let expected = GuardedBytes(count: size, filledWith: 55)
+    level.table.pointee.quantize_rows_i8(y.start, x.start, units.count, columns)
+    Level.scalar.table.pointee.quantize_rows_i8(expected.start, x.start, units.count, columns)
+    #expect(y.values == expected.values)
+  }
 }
