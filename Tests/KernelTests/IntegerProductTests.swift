@@ -267,7 +267,7 @@ private let integerShapes: [ConvolutionCase] = [
   /// Rows whose scale or its inverse is infinite, or nearly so.
   @Test(arguments: Level.running, [16, 21, 64])
   func rowsAtTheEndsOfTheRangeAreAsTheScalarOnes(level: Level, columns: Int) {
-    let units: [Float] = [1e-42, 2e-31, 1.5e-30, 1e38, .infinity]
+    let units: [Float] = [700 * .leastNonzeroMagnitude, 2e-31, 1.5e-30, 1e38, .infinity]
     var values = randoms(units.count * columns, seed: 5, in: -3...3)
     for (row, unit) in units.enumerated() {
       values[row * columns + 5] *= unit.isFinite ? 1 : unit
