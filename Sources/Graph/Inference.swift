@@ -33,11 +33,10 @@ extension Op {
     }
   }
 
-  /// Whether input `index` may be quantized: the left operand of an integer product, or a view's source.
-  package func readsIntegers(_ index: Int) -> Bool {
+  /// Whether inputs may be quantized: the left operand and the residual of an integer product, a view's source.
+  package var readsIntegers: Bool {
     switch self {
-    case .linear, .conv2D: index == 0
-    case .reshape: true
+    case .linear, .conv2D, .reshape: true
     default: false
     }
   }

@@ -41,7 +41,7 @@ extension Graph {
         throw GraphFault(description: "\(place): reads value \(input.index) before it is made")
       }
       let expected = node.op.inputElementType(position)
-      if self[input].elementType == .i8, node.op.readsIntegers(position) { continue }
+      if self[input].elementType == .i8, node.op.readsIntegers { continue }
       guard self[input].elementType == expected else {
         throw GraphFault(
           description: "\(place): input \(position) is \(self[input].elementType), not \(expected)")

@@ -10,6 +10,10 @@ package struct IntegerEpilogue {
   /// The input's.
   package var zeroPoint: Int8 = 0
   package var floats = KernelEpilogue()
+  /// Integers to be added, of the same shape and stride as the residual of `floats`, which is `nil` then.
+  package var residual: UnsafePointer<Int8>?
+  package var residualScale: Float = 1
+  package var residualZeroPoint: Int8 = 0
   /// Where integers are stored instead of floats, and how.
   package var integers: UnsafeMutablePointer<Int8>?
   package var outputScale: Float = 1
@@ -20,7 +24,8 @@ package struct IntegerEpilogue {
   var raw: epilogue_i8 {
     epilogue_i8(
       column_scale: columnScales, row_scale: rowScales, row_scale_stride: rowScaleStride,
-      zero_point: Int32(zeroPoint), floats: floats.raw, integers: integers,
+      zero_point: Int32(zeroPoint), floats: floats.raw, residual: residual,
+      residual_scale: residualScale, residual_zero_point: Int32(residualZeroPoint), integers: integers,
       inverse_scale: 1 / outputScale, output_zero_point: Int32(outputZeroPoint))
   }
 }

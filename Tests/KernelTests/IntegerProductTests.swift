@@ -10,8 +10,8 @@ private struct IntegerCase: Sendable {
 
   var aStride: Int { depth + 3 }
   var yStride: Int { columns + 5 }
-  var a: [Int8] { integers((rows - 1) * aStride + depth, seed: 1) }
-  var weight: [Int8] { integers(columns * depth, seed: 2, in: -127...127) }
+  var a: [Int8] { randomIntegers((rows - 1) * aStride + depth, seed: 1) }
+  var weight: [Int8] { randomIntegers(columns * depth, seed: 2, in: -127...127) }
 
   func run(_ level: Level) -> IntegerOutput {
     let a = GuardedBytes(self.a)
@@ -35,8 +35,8 @@ extension ConvolutionCase {
     _ level: Level, _ integerCase: IntegerEpilogueCase, rowGap: Int = 0
   ) -> IntegerOutput {
     let depth = taps * inputChannels
-    let x = GuardedBytes(integers(self.x.count, seed: 1))
-    let weight = integers(outputChannels * depth, seed: 2, in: -127...127)
+    let x = GuardedBytes(randomIntegers(self.x.count, seed: 1))
+    let weight = randomIntegers(outputChannels * depth, seed: 2, in: -127...127)
     let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
     // More rows than the pixels need, for the gaps.
     let gaps = (batch * outputHeight * rowGap + yPixelStride - 1) / yPixelStride
@@ -75,6 +75,14 @@ private let integerShapes: [ConvolutionCase] = [
   .with(9, 11, from: 20, to: 12) { ($0.strideHeight, $0.strideWidth) = (2, 2) },
   .with(10, 12, from: 3, to: 9) { ($0.dilationHeight, $0.dilationWidth) = (2, 1) },
   .with(9, 10, from: 6, to: 5) { ($0.kernelHeight, $0.kernelWidth) = (1, 5) },
+  // Tiles over one piece of the image: whole rows of tiles, and what is left of them.
+  .with(5, 43, from: 12, to: 35) { $0.batch = 2 },
+  .with(4, 29, from: 8, to: 64) { $0.otherChannels = 4 },
+  .with(7, 61, from: 4, to: 20) { ($0.strideHeight, $0.strideWidth) = (2, 2) },
+  .with(6, 33, from: 16, to: 70) { ($0.kernelHeight, $0.kernelWidth) = (2, 2) },
+  .with(12, 50, from: 4, to: 33) {
+    ($0.kernelHeight, $0.kernelWidth, $0.strideHeight, $0.strideWidth) = (7, 7, 3, 3)
+  },
 ]
 
 @Suite struct IntegerProductTests {
@@ -133,6 +141,46 @@ private let integerShapes: [ConvolutionCase] = [
             hasBias: true, residual: residual, residualFirst: isFirst, activation: activation)
           #expect(product.run(level).bits == product.run(.scalar).bits, "\(product)")
         }
+      }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, [false, true])
+  func residualsMayBeIntegers(level: Level, givesIntegers: Bool) {
+    for activation in [ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_RELU6] {
+      for isFirst in [false, true] {
+        for columns in [37, 64] {
+          var product = IntegerCase(rows: 15, columns: columns, depth: 40)
+          product.epilogue = IntegerEpilogueCase(givesIntegers: givesIntegers, addsIntegers: true)
+          product.epilogue.floats = EpilogueCase(
+            hasBias: true, residualFirst: isFirst, activation: activation)
+          #expect(product.run(level).bits == product.run(.scalar).bits, "\(product)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar)
+  func activationsBehindIntegerResidualsComeNearScalar(level: Level) {
+    for isFirst in [false, true] {
+      var product = IntegerCase(rows: 15, columns: 37, depth: 40)
+      product.epilogue.addsIntegers = true
+      product.epilogue.floats = EpilogueCase(residualFirst: isFirst, activation: ACTIVATION_SILU)
+      let error = maxError(product.run(level).floats.y.values, product.run(.scalar).floats.y.values)
+      #expect(error <= 3e-5)
+    }
+  }
+
+  @Test func scalarAddsTheResidualAsItStands() {
+    var product = IntegerCase(rows: 3, columns: 9, depth: 5)
+    let plain = product.run(.scalar).floats.y.values
+    product.epilogue.addsIntegers = true
+    let output = product.run(.scalar)
+    for row in 0..<3 {
+      for column in 0..<9 {
+        let place = row * product.yStride + column
+        let residual = Float(Int(output.residual.start[place]) - 31) * 0.007
+        #expect(output.floats.y.values[place] == plain[place] + residual)
       }
     }
   }
@@ -196,8 +244,8 @@ private let integerShapes: [ConvolutionCase] = [
     let convolution = integerShapes[index]
     let output = convolution.runIntegers(.scalar, IntegerEpilogueCase(zeroPoint: 21))
     let depth = convolution.taps * convolution.inputChannels
-    let x = integers(convolution.x.count, seed: 1)
-    let weight = integers(convolution.outputChannels * depth, seed: 2, in: -127...127)
+    let x = randomIntegers(convolution.x.count, seed: 1)
+    let weight = randomIntegers(convolution.outputChannels * depth, seed: 2, in: -127...127)
     for pixel in 0..<convolution.pixelCount {
       for column in 0..<convolution.outputChannels {
         var sum = 0

@@ -25,7 +25,7 @@ struct GuardedBytes {
 }
 
 /// `count` integers of all sizes within a range, its ends among them.
-func integers(_ count: Int, seed: UInt64, in range: ClosedRange<Int> = -128...127) -> [Int8] {
+func randomIntegers(_ count: Int, seed: UInt64, in range: ClosedRange<Int> = -128...127) -> [Int8] {
   var generator = SeededGenerator(seed: seed)
   return (0..<count).map { _ in
     let pick = generator.next() % 8
@@ -61,19 +61,25 @@ struct IntegerEpilogueCase: Sendable {
   var hasRowScales = false
   var zeroPoint: Int32 = 0
   var givesIntegers = false
+  /// The residual, where `floats` has none, as integers: at the place of the result if that is of integers too.
+  var addsIntegers = false
 }
 
 /// The memory of an integer epilogue around a kernel.
 struct IntegerOutput {
   let floats: Output
   let integers: GuardedBytes
+  let residual: GuardedBytes
   let columnScales: GuardedBuffer
   let rowScales: GuardedBuffer
   let epilogue: epilogue_i8
 
   init(rows: Int, columns: Int, stride: Int, depth: Int, case epilogueCase: IntegerEpilogueCase) {
     floats = Output(rows: rows, columns: columns, stride: stride, case: epilogueCase.floats)
-    integers = GuardedBytes(count: (rows - 1) * stride + columns, filledWith: 77)
+    let count = (rows - 1) * stride + columns
+    residual = GuardedBytes(randomIntegers(count, seed: 8))
+    integers = epilogueCase.addsIntegers
+      ? GuardedBytes(residual.values) : GuardedBytes(count: count, filledWith: 77)
     let unit: Float = 1 / (5000 * Float(depth).squareRoot())
     columnScales = GuardedBuffer(randoms(columns, seed: 6, in: 0.5 * unit...2 * unit))
     rowScales = GuardedBuffer(randoms(2 * rows, seed: 7, in: 0.5...2))
@@ -86,6 +92,13 @@ struct IntegerOutput {
     epilogue.zero_point = epilogueCase.zeroPoint
     epilogue.floats = floats.epilogue
     if epilogueCase.givesIntegers { epilogue.integers = integers.start }
+    if epilogueCase.addsIntegers {
+      let source = epilogueCase.givesIntegers ? integers : residual
+      epilogue.residual = UnsafePointer(source.start)
+      epilogue.residual_scale = 0.007
+      epilogue.residual_zero_point = 31
+      epilogue.floats.residual_stride = stride
+    }
     epilogue.inverse_scale = 50
     epilogue.output_zero_point = -11
     self.epilogue = epilogue

@@ -91,8 +91,8 @@ private struct IntegerWeights: WeightSource {
     let expected = reference.run()["y"] ?? []
     for kernels in KernelTable.available {
       let actual = try run(graph, inputs, kernels: kernels)["y"] ?? []
-      // A number at the border between two integers may fall to either side; few do.
-      #expect(maxError(actual, expected) <= 0.05, "\(kernels.name)")
+      // A number at the border between two integers may fall to either side, by 0.03; few do.
+      #expect(maxError(actual, expected) <= 0.065, "\(kernels.name)")
       let total = zip(actual, expected).reduce(0) { $0 + abs($1.0 - $1.1) }
       #expect(total / Float(expected.count) <= meanTolerance, "\(kernels.name)")
       for threads in [2, 3] {
@@ -120,8 +120,8 @@ private struct IntegerWeights: WeightSource {
 
   @Test func convolutionsAreIntegerOnes() throws {
     let graph = Optimizer.optimize(try decoderLike(enlarges: false))
-    // The input, and the sum's side that the residual reads as well.
-    #expect(count(graph, "quantize") == 2)
+    // The input; what the residual adds as well is stored as integers, for both.
+    #expect(count(graph, "quantize") == 1)
     try check(graph)
   }
 

@@ -71,9 +71,9 @@ ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)a),
                                                _mm256_loadu_si256((const __m256i *)b)));
 }
-/// LANES whole numbers within -128 ... 127.
-ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
-    __m256i words = _mm256_cvtps_epi32(x);
+/// LANES numbers, rounded to nearest even, plus an offset; -128 ... 127 come out.
+ALWAYS_INLINE void v_to_i8(int8_t *p, vec x, int offset) {
+    __m256i words = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(offset));
     __m128i halves =
         _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(halves, halves));

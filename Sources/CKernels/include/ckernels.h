@@ -156,7 +156,8 @@ typedef void (*quantize_rows_i8_fn)(int8_t *y, const float *x, size_t rows, size
 /// What happens to an integer sum before it is stored:
 ///
 ///     t = (sum - zero_point * sum of the column's weights) * column_scale[column] [* row scale]
-///     t = bias, residual and activation of `floats` applied to t
+///     t = bias, residual and activation of `floats` applied to t; where `residual` is not NULL, the residual is
+///         (residual - residual_zero_point) * residual_scale, with the stride and the place of that of `floats`
 ///     y = t, or clamp(round(t * inverse_scale) + output_zero_point) where integers are wanted
 struct epilogue_i8 {
     const float *column_scale;  // [columns]
@@ -164,6 +165,9 @@ struct epilogue_i8 {
     size_t row_scale_stride;
     int zero_point;  // of the left operand
     struct epilogue_f32 floats;
+    const int8_t *residual;  // instead of floats.residual; may equal integers when the strides agree
+    float residual_scale;
+    int residual_zero_point;
     int8_t *integers;  // y's place where integers are wanted, with y's stride; else NULL
     float inverse_scale;
     int output_zero_point;

@@ -16,6 +16,7 @@ enum {
     DEPTH_LONGEST = 2560,
     PANEL_GROUP = 16,
     SIGN_OFFSET = 0,
+    PATCHES = 0,
 };
 
 #include "../shared/gemm_i8_tile.h"

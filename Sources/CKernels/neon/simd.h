@@ -65,9 +65,10 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
 ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
     return vcvtq_f32_s32(vsubq_s32(vld1q_s32(a), vld1q_s32(b)));
 }
-/// LANES whole numbers within -128 ... 127; NaN becomes -128.
-ALWAYS_INLINE void v_to_i8(int8_t *p, vec x) {
-    int16x4_t halves = vmovn_s32(vcvtnq_s32_f32(vmaxnmq_f32(x, vdupq_n_f32(-128))));
+/// LANES numbers, rounded to nearest even, plus an offset; -128 ... 127 come out. NaN becomes -128.
+ALWAYS_INLINE void v_to_i8(int8_t *p, vec x, int offset) {
+    int32x4_t whole = vcvtnq_s32_f32(vmaxnmq_f32(x, vdupq_n_f32((float)(-128 - offset))));
+    int16x4_t halves = vmovn_s32(vaddq_s32(whole, vdupq_n_s32(offset)));
     uint32_t word = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(halves, halves))), 0);
     memcpy(p, &word, sizeof word);
 }

@@ -1,15 +1,23 @@
 // The specification of the epilogue that ends products and convolutions.
 
-/// The epilogue of one sum.
-static float finish(double sum, const struct epilogue_f32 *epilogue, size_t row, size_t column) {
+/// The epilogue of one sum, over a residual; NULL: none.
+static float finish_adding(double sum, const struct epilogue_f32 *epilogue, size_t column,
+                           const float *residual) {
     float t = (float)sum;
     if (epilogue->bias) {
         t += epilogue->bias[column];
     }
-    if (!epilogue->residual) {
+    if (!residual) {
         return activate_scalar(t, epilogue->activation);
     }
-    float residual = epilogue->residual[row * epilogue->residual_stride + column];
-    return epilogue->residual_first ? activate_scalar(t + residual, epilogue->activation)
-                                    : activate_scalar(t, epilogue->activation) + residual;
+    return epilogue->residual_first ? activate_scalar(t + *residual, epilogue->activation)
+                                    : activate_scalar(t, epilogue->activation) + *residual;
+}
+
+/// The epilogue of one sum.
+static __attribute__((unused)) float finish(double sum, const struct epilogue_f32 *epilogue,
+                                            size_t row, size_t column) {
+    const float *residual = epilogue->residual;
+    return finish_adding(sum, epilogue, column,
+                         residual ? residual + row * epilogue->residual_stride + column : NULL);
 }

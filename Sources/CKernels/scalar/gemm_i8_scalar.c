@@ -45,7 +45,13 @@ static void store(int32_t sum, const struct epilogue_i8 *epilogue, float *y, siz
         scale *= *(const float *)((const char *)epilogue->row_scale + row * epilogue->row_scale_stride);
     }
     float t = (float)sum * scale;
-    t = finish(t, &epilogue->floats, row, column);
+    if (epilogue->residual) {
+        int stored = epilogue->residual[row * epilogue->floats.residual_stride + column];
+        float residual = (float)(stored - epilogue->residual_zero_point) * epilogue->residual_scale;
+        t = finish_adding(t, &epilogue->floats, column, &residual);
+    } else {
+        t = finish(t, &epilogue->floats, row, column);
+    }
     if (epilogue->integers) {
         epilogue->integers[place] =
             quantized(t, epilogue->inverse_scale, epilogue->output_zero_point);

@@ -71,18 +71,27 @@ static __attribute__((noinline, unused)) void activate_block(float *x, size_t co
     }
 }
 
-/// The epilogue of `count` <= LANES sums of one row, which begin at `column`.
-ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_t row,
-                             size_t column, size_t count) {
+/// The epilogue of `count` <= LANES sums of one row, which begin at `column`, over a residual if it `adds` one.
+ALWAYS_INLINE vec v_epilogue_adding(vec sum, const struct epilogue_f32 *epilogue, size_t column,
+                                    size_t count, bool adds, vec residual) {
     vec t = sum;
     if (epilogue->bias) {
         t = v_add(t, v_load_first(epilogue->bias + column, count));
     }
-    if (!epilogue->residual) {
+    if (!adds) {
         return v_activate_soon(t, epilogue->activation);
     }
-    const float *residual = epilogue->residual + row * epilogue->residual_stride + column;
-    vec r = v_load_first(residual, count);
-    return epilogue->residual_first ? v_activate_soon(v_add(t, r), epilogue->activation)
-                                    : v_add(v_activate_soon(t, epilogue->activation), r);
+    return epilogue->residual_first
+               ? v_activate_soon(v_add(t, residual), epilogue->activation)
+               : v_add(v_activate_soon(t, epilogue->activation), residual);
+}
+
+/// The epilogue of `count` <= LANES sums of one row, which begin at `column`.
+ALWAYS_INLINE vec v_epilogue(vec sum, const struct epilogue_f32 *epilogue, size_t row,
+                             size_t column, size_t count) {
+    vec residual = v_zero();
+    if (epilogue->residual) {
+        residual = v_load_first(epilogue->residual + row * epilogue->residual_stride + column, count);
+    }
+    return v_epilogue_adding(sum, epilogue, column, count, epilogue->residual != NULL, residual);
 }

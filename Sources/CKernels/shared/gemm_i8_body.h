@@ -18,6 +18,8 @@ typedef void (*gather_i8_fn)(int8_t *a, const void *args, size_t row_begin, size
 struct product_i8 {
     gather_i8_fn gather;
     const void *args;  // of gather
+    size_t row_stride, run_stride, runs;  // of what is gathered (see tile_i8)
+    size_t tiles_within;  // no tile has rows of two multiples of it; 0: any may
     const int8_t *packed;
     size_t panel_bytes;
     float *y;
@@ -73,30 +75,40 @@ ALWAYS_INLINE size_t place_of(const struct product_i8 *product, size_t row) {
     return product->row_length ? place + row / product->row_length * product->row_gap : place;
 }
 
-/// The lines of the result, and of what is added to it, arrive while the sums grow.
+/// A tile's lines, from its first number on; strides in bytes.
+ALWAYS_INLINE void prefetch_lines(const void *first, size_t rows, size_t stride, const size_t size,
+                                  const int writes) {
+    const char *line = first;
+    for (size_t row = 0; row < rows; row++, line += stride) {
+        UNROLL
+        for (size_t i = 0; i < TILE_COLUMNS * size; i += LINE) {
+            if (writes) {
+                __builtin_prefetch(line + i, 1);
+            } else {
+                __builtin_prefetch(line + i);
+            }
+        }
+    }
+}
+
+/// The lines of the result, and of what is added to it, arrive while the sums grow. Rows after a gap go
+/// without.
 static void prefetch_result(const struct product_i8 *product, struct range rows,
                             struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
-    enum { LINE_FLOATS = LINE / sizeof(float) };
-    size_t size = epilogue->integers ? 1 : sizeof(float);
-    const char *y = epilogue->integers ? (const char *)epilogue->integers : (const char *)product->y;
-    y += (place_of(product, rows.begin) + columns.begin) * size;
-    // Rows after a gap go without.
-    for (size_t row = rows.begin; row < rows.end; row++, y += product->y_stride * size) {
-        UNROLL
-        for (size_t c = 0; c < TILE_COLUMNS; c += LINE_FLOATS) {
-            __builtin_prefetch(y + c * size, 1);
-        }
+    size_t place = place_of(product, rows.begin) + columns.begin, count = rows.end - rows.begin;
+    size_t stride = product->y_stride, residual_stride = epilogue->floats.residual_stride;
+    size_t added = rows.begin * residual_stride + columns.begin;
+    if (epilogue->integers) {
+        prefetch_lines(epilogue->integers + place, count, stride, 1, 1);
+    } else {
+        prefetch_lines(product->y + place, count, stride * sizeof(float), sizeof(float), 1);
     }
-    if (epilogue->floats.residual && epilogue->floats.residual != product->y) {
-        size_t stride = epilogue->floats.residual_stride;
-        const float *residual = epilogue->floats.residual + rows.begin * stride + columns.begin;
-        for (size_t row = rows.begin; row < rows.end; row++, residual += stride) {
-            UNROLL
-            for (size_t c = 0; c < TILE_COLUMNS; c += LINE_FLOATS) {
-                __builtin_prefetch(residual + c);
-            }
-        }
+    const float *floats = epilogue->floats.residual;
+    if (epilogue->residual && epilogue->residual != epilogue->integers) {
+        prefetch_lines(epilogue->residual + added, count, residual_stride, 1, 0);
+    } else if (floats && floats != product->y) {
+        prefetch_lines(floats + added, count, residual_stride * sizeof(float), sizeof(float), 0);
     }
 }
 
@@ -107,11 +119,19 @@ ALWAYS_INLINE const float *row_scale_of(const struct epilogue_i8 *epilogue, size
     return scales ? (const float *)(scales + row * epilogue->row_scale_stride) : &one;
 }
 
-/// Stores a finished tile of all columns through an epilogue of bias and relu: what belongs to columns is
-/// loaded once, and nothing is decided on the way. `is_bare`: no offsets, no relu.
+/// The numbers of a residual as they are added.
+ALWAYS_INLINE vec v_residual(const int8_t *x, vec zero_point, vec scale) {
+    return v_mul(v_sub(v_from_i8(x), zero_point), scale);
+}
+
+enum residual_kind { RESIDUAL_NONE, RESIDUAL_FLOATS, RESIDUAL_INTEGERS };
+
+/// Stores a finished tile of all columns through an epilogue of bias, residual and relu in this order: what
+/// belongs to columns is loaded once, and nothing is decided on the way. `is_bare`: no offsets, no relu.
 ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
                                 const struct panel_i8 *panel, struct range rows, size_t column,
-                                const bool to_integers, const bool is_bare) {
+                                const bool to_integers, const enum residual_kind adds,
+                                const bool is_bare) {
     enum { VECTORS = TILE_COLUMNS / LANES };
     const struct epilogue_i8 *epilogue = product->epilogue;
     const float *bias = epilogue->floats.bias;
@@ -127,12 +147,17 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
         shift[v] = bias ? v_load(bias + column + v * LANES) : v_set1(-0.0f);
     }
     vec least = v_set1(epilogue->floats.activation == ACTIVATION_RELU ? 0 : -INFINITY);
-    vec inverse = v_set1(epilogue->inverse_scale);
-    vec zero_point = v_set1((float)epilogue->output_zero_point);
+    struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
     const char *row_scale = (const char *)row_scale_of(epilogue, rows.begin);
     size_t row_scale_stride = epilogue->row_scale ? epilogue->row_scale_stride : 0;
     // In variables of their own, which a store cannot change.
     size_t y_stride = product->y_stride, place = place_of(product, rows.begin) + column;
+    size_t residual_stride = epilogue->floats.residual_stride;
+    size_t added = rows.begin * residual_stride + column;
+    const float *floats = epilogue->floats.residual;
+    const int8_t *stored = epilogue->residual;
+    vec zero_point = v_set1((float)epilogue->residual_zero_point);
+    vec residual_scale = v_set1(epilogue->residual_scale);
     bool has_gaps = product->row_length != 0;
     float *y = product->y;
     int8_t *integers = epilogue->integers;
@@ -143,19 +168,74 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
         for (size_t v = 0; v < VECTORS; v++) {
             t[v] = v_from_difference(sums + v * LANES, offset + v * LANES);
             t[v] = v_add(v_mul(t[v], v_mul(scale[v], by_row)), shift[v]);
+            if (adds == RESIDUAL_FLOATS) {
+                t[v] = v_add(t[v], v_load(floats + added + v * LANES));
+            } else if (adds == RESIDUAL_INTEGERS) {
+                t[v] = v_add(t[v], v_residual(stored + added + v * LANES, zero_point, residual_scale));
+            }
             t[v] = is_bare ? t[v] : v_max(least, t[v]);
         }
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
             if (to_integers) {
-                v_to_i8(integers + place + v * LANES, v_quantize(t[v], inverse, zero_point));
+                v_quantize(integers + place + v * LANES, t[v], quantizer);
             } else {
                 v_store(y + place + v * LANES, t[v]);
             }
         }
         row_scale += row_scale_stride;
+        added += residual_stride;
         place = has_gaps ? place_of(product, ++row) + column : place + y_stride;
     }
+}
+
+/// Whether `finish_plain` can store a tile of all columns.
+ALWAYS_INLINE bool is_plain(const struct epilogue_i8 *epilogue) {
+    bool adds = epilogue->floats.residual || epilogue->residual;
+    return epilogue->floats.activation == ACTIVATION_NONE ||
+           (epilogue->floats.activation == ACTIVATION_RELU && (!adds || epilogue->floats.residual_first));
+}
+
+static void finish_whole(const struct product_i8 *product, const int32_t *sums,
+                         const struct panel_i8 *panel, struct range rows, size_t column) {
+    const struct epilogue_i8 *epilogue = product->epilogue;
+    enum residual_kind adds = epilogue->residual           ? RESIDUAL_INTEGERS
+                              : epilogue->floats.residual ? RESIDUAL_FLOATS
+                                                          : RESIDUAL_NONE;
+    bool is_bare = epilogue->floats.activation == ACTIVATION_NONE &&
+                   epilogue->zero_point + SIGN_OFFSET == 0;
+    if (!epilogue->integers && adds == RESIDUAL_NONE && is_bare) {
+        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true);
+        return;
+    }
+    switch (2 * adds + (epilogue->integers != NULL)) {
+#define CASE(kind, to_integers)                                                         \
+    case 2 * kind + to_integers:                                                        \
+        finish_plain(product, sums, panel, rows, column, to_integers, kind, false);     \
+        return;
+        CASE(RESIDUAL_NONE, false)
+        CASE(RESIDUAL_NONE, true)
+        CASE(RESIDUAL_FLOATS, false)
+        CASE(RESIDUAL_FLOATS, true)
+        CASE(RESIDUAL_INTEGERS, false)
+        CASE(RESIDUAL_INTEGERS, true)
+#undef CASE
+    }
+}
+
+/// The residual of `count` columns of a row, whichever kind it is.
+ALWAYS_INLINE vec residual_at(const struct epilogue_i8 *epilogue, size_t row, size_t column, size_t count) {
+    size_t place = row * epilogue->floats.residual_stride + column;
+    if (epilogue->floats.residual) {
+        return v_load_first(epilogue->floats.residual + place, count);
+    }
+    if (!epilogue->residual) {
+        return v_zero();
+    }
+    int8_t lanes[LANES] = {0};
+    memcpy(lanes, epilogue->residual + place, smaller(count, LANES));
+    return v_residual(lanes, v_set1((float)epilogue->residual_zero_point),
+                      v_set1(epilogue->residual_scale));
 }
 
 /// Stores a finished tile through the epilogue.
@@ -163,21 +243,12 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
                         const struct panel_i8 *panel, struct range rows, struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     enum activation activation = epilogue->floats.activation;
-    bool is_plain = (activation == ACTIVATION_NONE || activation == ACTIVATION_RELU) &&
-                    !epilogue->floats.residual && columns.end - columns.begin == TILE_COLUMNS;
-    bool is_bare = activation == ACTIVATION_NONE && epilogue->zero_point + SIGN_OFFSET == 0;
-    if (is_plain && epilogue->integers) {
-        finish_plain(product, sums, panel, rows, columns.begin, true, false);
+    if (is_plain(epilogue) && columns.end - columns.begin == TILE_COLUMNS) {
+        finish_whole(product, sums, panel, rows, columns.begin);
         return;
     }
-    if (is_plain && is_bare) {
-        finish_plain(product, sums, panel, rows, columns.begin, false, true);
-        return;
-    }
-    if (is_plain) {
-        finish_plain(product, sums, panel, rows, columns.begin, false, false);
-        return;
-    }
+    bool adds = epilogue->floats.residual || epilogue->residual;
+    bool adds_before = adds && epilogue->floats.residual_first && is_long(activation);
     struct epilogue_f32 floats = epilogue->floats, before;
     _Alignas(64) float activated[TILE_SUMS];
     if (is_long(activation)) {
@@ -186,17 +257,18 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
             vec row_scale = v_set1(*row_scale_of(epilogue, row));
             size_t first = (row - rows.begin) * TILE_COLUMNS;
             for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
+                size_t column = columns.begin + c, count = columns.end - column;
                 vec scale = v_mul(v_load(panel->scale + c), row_scale);
                 vec t = v_mul(v_from_difference(sums + first + c, panel->offset + c), scale);
-                size_t count = columns.end - columns.begin - c;
-                t = v_epilogue(t, &before, row, columns.begin + c, count);
+                vec residual = adds_before ? residual_at(epilogue, row, column, count) : v_zero();
+                t = v_epilogue_adding(t, &before, column, count, adds_before, residual);
                 v_store(activated + first + c, t);
             }
         }
         activate_block(activated, (rows.end - rows.begin) * TILE_COLUMNS, activation);
     }
-    vec inverse = v_set1(epilogue->inverse_scale);
-    vec zero_point = v_set1((float)epilogue->output_zero_point);
+    struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
+    bool adds_now = adds && !adds_before;
     for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
         vec row_scale = v_set1(*row_scale_of(epilogue, row));
         size_t place = place_of(product, row) + columns.begin;
@@ -207,14 +279,26 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
             vec t = is_long(activation)
                         ? v_load(own + c)
                         : v_mul(v_from_difference(sums + c, panel->offset + c), scale);
-            t = v_epilogue(t, &floats, row, column, count);
+            vec residual = adds_now ? residual_at(epilogue, row, column, count) : v_zero();
+            t = v_epilogue_adding(t, &floats, column, count, adds_now, residual);
             if (epilogue->integers) {
-                v_store_i8(epilogue->integers + place + c, v_quantize(t, inverse, zero_point), count);
+                v_quantize_first(epilogue->integers + place + c, t, quantizer, count);
             } else {
                 v_store_first(product->y + place + c, t, count);
             }
         }
     }
+}
+
+/// The tile of rows that begins at `begin`: whole, but the last two share what is left, for a tile of few
+/// rows takes as long as one of several.
+ALWAYS_INLINE struct range tile_at(const struct product_i8 *product, size_t begin, size_t end) {
+    if (product->tiles_within) {
+        end = smaller(end, (begin / product->tiles_within + 1) * product->tiles_within);
+    }
+    size_t left = end - begin;
+    size_t count = left > 2 * TILE_ROWS ? TILE_ROWS : left > TILE_ROWS ? (left + 1) / 2 : left;
+    return (struct range){begin, begin + count};
 }
 
 /// A group of rows x a group of panels, over all depth.
@@ -233,11 +317,11 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
 
     size_t block = depth_block(product->depth);
     bool waits = block < product->depth;
-    size_t tiles = parts(rows, TILE_ROWS);
     for (size_t begin = 0; begin < product->depth; begin += block) {
         size_t end = smaller(begin + block, product->depth);
-        for (size_t index = 0; index < tiles; index++) {
-            struct range own = tile_rows(rows, index, tiles);
+        struct range own = {rows.begin, rows.begin};
+        for (size_t index = 0; own.end < rows.end; index++) {
+            own = tile_at(product, own.end, rows.end);
             product->gather(a, product->args, own.begin, own.end - own.begin, begin, end - begin);
             for (size_t i = 0; i < panels.end - panels.begin; i++) {
                 size_t panel = panels.begin + i;
@@ -248,7 +332,10 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
                     .panel = product->packed + panel * product->panel_bytes +
                              TILE_COLUMNS * (sizeof(int32_t) + begin),
                     .sums = waiting + (waits ? index * PANEL_GROUP + i : 0) * TILE_SUMS,
-                    .depth_groups = (end - begin + DEPTH_GROUP - 1) / DEPTH_GROUP,
+                    .row_stride = product->row_stride,
+                    .run_stride = product->run_stride,
+                    .runs = product->runs,
+                    .depth_groups = ((end - begin) / product->runs + DEPTH_GROUP - 1) / DEPTH_GROUP,
                     .adds = begin > 0,
                 };
                 if (end == product->depth) {
@@ -304,6 +391,8 @@ static void gemm_i8(const struct gemm_i8_args *args, size_t row_begin, size_t ro
     struct product_i8 product = {
         .gather = gather_matrix_rows,
         .args = args,
+        .row_stride = GATHERED_STRIDE,
+        .runs = 1,
         .packed = args->packed,
         .panel_bytes = panel_bytes_of(args->depth),
         .y = args->y,
@@ -318,6 +407,7 @@ static void gemm_i8(const struct gemm_i8_args *args, size_t row_begin, size_t ro
 #define ELEMENT int8_t
 #define CONVOLUTION struct conv2d_i8_args
 #include "conv2d_gather.h"
+#include "conv2d_patch.h"
 
 static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, size_t pixel_end,
                       size_t panel_begin, size_t panel_end) {
@@ -328,6 +418,8 @@ static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, siz
     struct product_i8 product = {
         .gather = gather_pixels,
         .args = args,
+        .row_stride = GATHERED_STRIDE,
+        .runs = 1,
         .packed = args->packed,
         .y = args->y,
         .y_stride = args->y_pixel_stride,
@@ -338,6 +430,13 @@ static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, siz
         .epilogue = &args->epilogue,
     };
     product.panel_bytes = panel_bytes_of(product.depth);
+    if (PATCHES && reads_patches(args)) {
+        product.gather = gather_patch;
+        product.row_stride = args->stride_width * args->input_channels;
+        product.run_stride = patch_pitch(args);
+        product.runs = args->kernel_height;
+        product.tiles_within = args->output_width;
+    }
     multiply(&product, (struct range){pixel_begin, pixel_end},
              (struct range){panel_begin, panel_end});
 }

@@ -1,9 +1,10 @@
 // What shared/gemm_i8_body.h asks of a level's integer register tile. The level's file defines
-// TILE_ROWS, TILE_COLUMNS, DEPTH_GROUP, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 64), PANEL_GROUP and
-// SIGN_OFFSET before it includes this, and after it
+// TILE_ROWS, TILE_COLUMNS, DEPTH_GROUP, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 64), PANEL_GROUP,
+// SIGN_OFFSET and PATCHES before it includes this, and after it
 //
 //     static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns);
 //
+// PATCHES: whether tile_sums takes runs and strides (see tile_i8), 1 or 0.
 // SIGN_OFFSET is what the level adds to each number of the left operand to have it unsigned, 128 or 0.
 
 /// For loops over a tile's rows and vectors, whose counts are constants.
@@ -19,11 +20,15 @@ enum {
 };
 
 /// One register tile over one block of depth: sums[r, c] (+)= sum over d of a[r, d] * weight[c, d].
+///
+/// Levels that have PATCHES take the depth in `runs` runs of depth_groups each, which lie run_stride bytes
+/// from each other, with rows row_stride bytes apart; the others have one run and rows GATHERED_STRIDE apart.
 struct tile_i8 {
-    const int8_t *a;      // [rows, GATHERED_STRIDE], SIGN_OFFSET added
-    const int8_t *panel;  // [depth_groups, TILE_COLUMNS, DEPTH_GROUP]
+    const int8_t *a;      // [runs, rows, depth_groups * DEPTH_GROUP], SIGN_OFFSET added
+    const int8_t *panel;  // [runs * depth_groups, TILE_COLUMNS, DEPTH_GROUP]
     int32_t *sums;        // [TILE_ROWS, TILE_COLUMNS]
-    size_t depth_groups;
+    size_t row_stride, run_stride;
+    size_t runs, depth_groups;
     bool adds;  // to what is in `sums`; else they are overwritten
 };
 

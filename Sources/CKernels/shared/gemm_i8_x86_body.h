@@ -6,7 +6,7 @@
 //
 // The tile has two vectors of columns.
 
-enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32 };
+enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32, PATCHES = 1 };
 
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them vanish
 /// and the sums live in registers.
@@ -21,25 +21,38 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
         }
     }
 
-    const int8_t *a = tile->a, *panel = tile->panel;
-    for (const int8_t *end = a + tile->depth_groups * DEPTH_GROUP; a < end;
-         a += DEPTH_GROUP, panel += TILE_COLUMNS * DEPTH_GROUP) {
+    // An address has a register and a register's simple multiple: each pointer serves three rows.
+    const int8_t *panel = tile->panel;
+    size_t stride = tile->row_stride;
+    for (size_t run = 0; run < tile->runs; run++) {
+        const int8_t *a[(TILE_ROWS + 2) / 3];
         UNROLL
-        for (size_t line = 0; line < VECTOR_LINES; line++) {
-            __builtin_prefetch(panel + PREFETCH_AHEAD + line * LINE);
+        for (size_t r = 0; r < rows; r += 3) {
+            a[r / 3] = tile->a + run * tile->run_stride + r * stride;
         }
-        ivec weight[2];
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            weight[v] = *(const ivec_anywhere *)(panel + v * VECTOR_BYTES);
-        }
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            ivec x = (ivec){0} + four_bytes(a + r * GATHERED_STRIDE);
+        for (size_t group = 0; group < tile->depth_groups; group++) {
+            UNROLL
+            for (size_t line = 0; line < VECTOR_LINES; line++) {
+                __builtin_prefetch(panel + PREFETCH_AHEAD + line * LINE);
+            }
+            ivec weight[2];
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
-                sums[r][v] = dot(sums[r][v], x, weight[v]);
+                weight[v] = *(const ivec_anywhere *)(panel + v * VECTOR_BYTES);
             }
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                ivec x = (ivec){0} + four_bytes(a[r / 3] + r % 3 * stride);
+                UNROLL
+                for (size_t v = 0; v < vectors; v++) {
+                    sums[r][v] = dot(sums[r][v], x, weight[v]);
+                }
+            }
+            UNROLL
+            for (size_t r = 0; r < rows; r += 3) {
+                a[r / 3] += DEPTH_GROUP;
+            }
+            panel += TILE_COLUMNS * DEPTH_GROUP;
         }
     }
 

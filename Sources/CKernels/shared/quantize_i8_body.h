@@ -1,18 +1,30 @@
 // Numbers to 8-bit integers, over the vocabulary of simd.h.
 
-/// round(x * inverse) + zero_point within -128 ... 127, as floats; NaN becomes -128.
-ALWAYS_INLINE vec v_quantize(vec x, vec inverse, vec zero_point) {
-    vec t = v_add(v_round(v_mul(x, inverse)), zero_point);
-    return v_min(v_max(t, v_set1(-128)), v_set1(127));
+/// How numbers become integers. They are kept within what 8 bits hold before they are rounded, for which the
+/// limits are whole numbers: to limit afterwards would give the same.
+struct v_quantizer {
+    vec inverse, low, high;
+    int zero_point;
+};
+
+ALWAYS_INLINE struct v_quantizer quantizer_of(float inverse_scale, int zero_point) {
+    return (struct v_quantizer){v_set1(inverse_scale), v_set1((float)(-128 - zero_point)),
+                                v_set1((float)(127 - zero_point)), zero_point};
 }
 
-/// The first `count` lanes, whole numbers within -128 ... 127, to memory.
-ALWAYS_INLINE void v_store_i8(int8_t *y, vec x, size_t count) {
+/// LANES integers, -128 from NaN.
+ALWAYS_INLINE void v_quantize(int8_t *y, vec x, struct v_quantizer quantizer) {
+    vec t = v_max(v_mul(x, quantizer.inverse), quantizer.low);
+    v_to_i8(y, v_min(t, quantizer.high), quantizer.zero_point);
+}
+
+/// As `v_quantize`, of the first `count` lanes.
+ALWAYS_INLINE void v_quantize_first(int8_t *y, vec x, struct v_quantizer quantizer, size_t count) {
     if (count >= LANES) {
-        v_to_i8(y, x);
+        v_quantize(y, x, quantizer);
     } else {
         int8_t lanes[LANES];
-        v_to_i8(lanes, x);
+        v_quantize(lanes, x, quantizer);
         memcpy(y, lanes, count);
     }
 }
@@ -21,13 +33,13 @@ static __attribute__((unused)) void quantize_i8(int8_t *y, const float *x, size_
                                                 float inverse_scale, int zero_point) {
     ASSUME(y && x);
     ASSUME(zero_point >= -128 && zero_point <= 127);
-    vec inverse = v_set1(inverse_scale), zero = v_set1((float)zero_point);
+    struct v_quantizer quantizer = quantizer_of(inverse_scale, zero_point);
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
-        v_to_i8(y + i, v_quantize(v_load(x + i), inverse, zero));
+        v_quantize(y + i, v_load(x + i), quantizer);
     }
     if (i < count) {
-        v_store_i8(y + i, v_quantize(v_load_n(x + i, count - i), inverse, zero), count - i);
+        v_quantize_first(y + i, v_load_n(x + i, count - i), quantizer, count - i);
     }
 }
 

@@ -19,6 +19,7 @@ package struct Optimizer {
     Pass(name: "fuse residuals behind activations", apply: fuseResiduals),
     Pass(name: "split taps", apply: splitTaps),
     Pass(name: "quantize inputs", apply: quantizeInputs),
+    Pass(name: "quantize residuals", apply: quantizeResiduals),
     Pass(name: "fuse quantization", apply: fuseQuantization),
     Pass(name: "remove dead nodes", apply: removeDead),
   ]

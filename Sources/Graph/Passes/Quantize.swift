@@ -26,6 +26,27 @@ extension Optimizer {
     let quantization: Quantization
   }
 
+  /// Lets integer products add the integers of a value that else only quantizations read, so that its floats
+  /// need not exist: the way around a block carries then what the block itself reads.
+  @Sendable static func quantizeResiduals(_ graph: inout Graph) {
+    var copies: [ValueID: ValueID] = [:]
+    var residuals: [ValueID: [Int]] = [:]
+    var others = Set(graph.outputs.map(\.value))
+    for (index, node) in graph.nodes.enumerated() {
+      if case .quantize = node.op {
+        guard case .tensor = graph[node.output].quantization else { continue }
+        copies[node.inputs[0]] = copies[node.inputs[0]] ?? node.output
+      } else {
+        let residual = node.op.inputQuantization == nil ? nil : node.residual
+        if let residual, copies[residual] != nil { residuals[residual, default: []].append(index) }
+        others.formUnion(node.inputs.filter { $0 != residual || copies[$0] == nil })
+      }
+    }
+    for (value, readers) in residuals where !others.contains(value) {
+      for reader in readers { graph.nodes[reader].inputs[1] = copies[value] ?? value }
+    }
+  }
+
   /// Lets what makes a value that is only quantized store integers at once, through reshapes.
   @Sendable static func fuseQuantization(_ graph: inout Graph) {
     let readers = graph.readerCounts()
@@ -56,6 +77,17 @@ extension Optimizer {
       dead.insert(index)
     }
     graph.removeNodes(dead)
+  }
+}
+
+extension Node {
+  /// What a product adds to its sums.
+  fileprivate var residual: ValueID? {
+    switch op {
+    case .linear(let op): op.epilogue.hasResidual ? inputs[1] : nil
+    case .conv2D(let op): op.epilogue.hasResidual ? inputs[1] : nil
+    default: nil
+    }
   }
 }
 

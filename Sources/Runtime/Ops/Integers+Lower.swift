@@ -244,6 +244,11 @@ extension Lowering {
     case .tensor(_, let zeroPoint):
       epilogue.zeroPoint = zeroPoint
     }
+    if node.inputs.count > 1, case .tensor(let scale, let zeroPoint) = graph[node.inputs[1]].quantization {
+      epilogue.residual = UnsafePointer(integers(node.inputs[1]))
+      epilogue.residualScale = scale
+      epilogue.residualZeroPoint = zeroPoint
+    }
     if case .tensor(let scale, let zeroPoint) = graph[node.output].quantization {
       epilogue.integers = integers(node.output)
       epilogue.outputScale = scale

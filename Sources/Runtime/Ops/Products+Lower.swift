@@ -140,7 +140,9 @@ extension Lowering {
     var result = KernelEpilogue()
     result.bias = bias.map { $0.pointer + offset }
     if epilogue.hasResidual, let residual = node.inputs.last {
-      result.residual = source(residual) + offset
+      // Integers are added elsewhere (see `integerEpilogue`).
+      let isInteger = graph[residual].quantization != nil
+      result.residual = isInteger ? nil : source(residual) + offset
       result.residualStride = stride
       result.residualFirst = epilogue.residualFirst
     }
