@@ -8,12 +8,22 @@ extension BenchmarkWork {
   }
 
   private static func packed(
-    columns: Int, depth: Int, _ kernels: KernelTable
+    columns: Int, depth: Int, _ kernels: KernelTable, _ format: PackedFormat = .f32
   ) -> PackedMatrix {
     let row = BenchmarkMemory(depth)
-    return PackedMatrix(columns: columns, depth: depth, kernels: kernels) { range, rows in
-      for index in 0..<range.count {
-        (rows + index * depth).update(from: row.start, count: depth)
+    let bytes = format.byteCount(depth)
+    // As halves random bits of floats could be huge ones, or none: small ones of either kind.
+    let halves = [UInt16](repeating: 0x2C00, count: depth)
+    let factors = [Float](repeating: 0.01, count: format.factorDepth == 0 ? 0 : columns)
+    return PackedMatrix(
+      columns: columns, depth: depth, format: format, factors: factors, kernels: kernels
+    ) { range, rows in
+      halves.withUnsafeBytes { halves in
+        let source = format == .f32 ? UnsafeRawBufferPointer(start: row.start, count: bytes) : halves
+        guard let start = source.baseAddress else { return }
+        for index in 0..<range.count {
+          (rows + index * bytes).copyMemory(from: start, byteCount: bytes)
+        }
       }
     }
   }
@@ -22,23 +32,35 @@ extension BenchmarkWork {
   @Sendable static func gemm(_ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
     -> BenchmarkWork
   {
+    gemm(.f32, s, kernels, pool)
+  }
+
+  /// As `gemm`, over weights of another format.
+  static func gemm(_ format: PackedFormat, _ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
+    -> BenchmarkWork
+  {
     let (rows, columns, depth) = (s[0], s[1], s[2])
     let a = BenchmarkMemory(rows * depth)
     let y = BenchmarkMemory(rows * columns)
-    let weights = packed(columns: columns, depth: depth, kernels)
+    let weights = packed(columns: columns, depth: depth, kernels, format)
     let call = GemmCall(
       kernels: kernels, a: a.start, aStride: depth, weights: weights, y: y.start, yStride: columns,
       rows: rows, epilogue: KernelEpilogue())
     let grid = ProductGrid(
       rowCount: rows, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: Lowering.tiles(
-        operations: rows * columns * depth / 16, threadCount: pool.threadCount))
+        operations: rows * columns * depth / 16, threadCount: pool.threadCount),
+      expandsWeights: call.scratchCount > 0)
+    let scratch = (0..<pool.threadCount).map { _ in BenchmarkMemory(call.scratchCount) }
     return BenchmarkWork(
       tileCount: grid.tileCount, operations: 2 * rows * columns * depth,
-      bytes: 4 * (rows * depth + rows * columns + columns * depth), memory: [a, y]
-    ) { tile, _ in
+      bytes: 4 * (rows * depth + rows * columns) + format.byteCount(columns * depth),
+      memory: [a, y] + scratch
+    ) { tile, worker in
       let (rows, panels) = grid[tile]
-      withExtendedLifetime(weights) { call.run(rows: rows, panels: panels) }
+      withExtendedLifetime(weights) {
+        call.run(rows: rows, panels: panels, scratch: scratch[worker].start)
+      }
     }
   }
 
@@ -60,7 +82,7 @@ extension BenchmarkWork {
       bytes: bytes(geometry, weights), memory: memory + [zeros]
     ) { tile, _ in
       let (pixels, panels) = grid[tile]
-      withExtendedLifetime(weights) { call.run(pixels: pixels, panels: panels) }
+      withExtendedLifetime(weights) { call.run(pixels: pixels, panels: panels, scratch: nil) }
     }
   }
 
@@ -68,8 +90,15 @@ extension BenchmarkWork {
   @Sendable static func winograd(_ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
     -> BenchmarkWork
   {
+    winograd(.f32, s, kernels, pool)
+  }
+
+  /// As `winograd`, over weights of another format.
+  static func winograd(
+    _ format: PackedFormat, _ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool
+  ) -> BenchmarkWork {
     let geometry = geometry(s[0], s[1], from: s[2], to: s[3], kernel: 3, stride: 1, s[4])
-    let (memory, weights, zeros) = images(geometry, kernels)
+    let (memory, weights, zeros) = images(geometry, kernels, format)
     let call = WinogradCall(
       kernels: kernels, geometry: geometry, x: memory[0].start, weights: weights,
       zeros: zeros.start, y: memory[1].start, epilogue: KernelEpilogue())
@@ -106,7 +135,7 @@ extension BenchmarkWork {
 
   /// The image and the result, the weights, and a pixel of zeros.
   private static func images(
-    _ geometry: ConvolutionGeometry, _ kernels: KernelTable
+    _ geometry: ConvolutionGeometry, _ kernels: KernelTable, _ format: PackedFormat = .f32
   ) -> ([BenchmarkMemory], PackedMatrix, BenchmarkMemory) {
     let x = BenchmarkMemory(
       geometry.inputHeight * geometry.inputWidth * geometry.inputChannels)
@@ -114,7 +143,7 @@ extension BenchmarkWork {
     let zeros = BenchmarkMemory(geometry.inputChannels)
     zeros.start.update(repeating: 0, count: geometry.inputChannels)
     let depth = geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels
-    return ([x, y], packed(columns: geometry.outputChannels, depth: depth, kernels), zeros)
+    return ([x, y], packed(columns: geometry.outputChannels, depth: depth, kernels, format), zeros)
   }
 
   private static func bytes(_ geometry: ConvolutionGeometry, _ weights: PackedMatrix) -> Int {

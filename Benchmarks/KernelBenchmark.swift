@@ -24,6 +24,12 @@ package struct KernelBenchmark {
         [32, 3072, 768], [32, 768, 768], [4, 768, 768], [1, 3072, 768],
       ], make: BenchmarkWork.gemm),
     Kind(
+      name: "gemm_f16", extents: "ROWSxCOLUMNSxDEPTH",
+      standardShapes: [
+        [1024, 1024, 1024], [4096, 320, 2880], [77, 3072, 768], [32, 3072, 768], [4, 768, 768],
+        [1, 3072, 768],
+      ], make: { BenchmarkWork.gemm(PackedFormat(.f16), $0, $1, $2) }),
+    Kind(
       name: "gemm_i8", extents: "ROWSxCOLUMNSxDEPTH",
       standardShapes: [
         [512, 512, 512], [1024, 1024, 1024], [77, 3072, 768], [128, 768, 3072], [32, 1536, 384],
@@ -51,6 +57,10 @@ package struct KernelBenchmark {
         [256, 256, 128, 128, 1], [512, 512, 128, 128, 1], [64, 64, 64, 64, 1],
         [64, 64, 512, 512, 2], [16, 16, 1280, 1280, 1],
       ], make: BenchmarkWork.winograd),
+    Kind(
+      name: "winograd_f16", extents: "HEIGHTxWIDTHxINxOUTxUPSAMPLE",
+      standardShapes: [[64, 64, 320, 320, 1], [16, 16, 1280, 1280, 1], [64, 64, 512, 512, 2]],
+      make: { BenchmarkWork.winograd(PackedFormat(.f16), $0, $1, $2) }),
     Kind(
       name: "attention_f32", extents: "QUERIESxKEYSxHEADSxDIMENSION",
       standardShapes: [

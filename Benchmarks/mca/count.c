@@ -32,12 +32,12 @@ static void gemm(const struct gemm_f32_kernels *kernels, size_t runs, const size
     size_t panels = (columns + kernels->tile_columns - 1) / kernels->tile_columns;
     struct gemm_f32_args args = {
         .a = numbers(rows * depth), .a_stride = depth,
-        .packed = numbers(panels * kernels->tile_columns * depth),
+        .weight.values = numbers(panels * kernels->tile_columns * depth),
         .y = numbers(rows * columns), .y_stride = columns,
         .rows = rows, .columns = columns, .depth = depth,
     };
     for (size_t run = 0; run < runs; run++) {
-        kernels->gemm(&args, 0, rows, 0, panels);
+        kernels->gemm(&args, NULL, 0, rows, 0, panels);
     }
 }
 
@@ -46,7 +46,8 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
     size_t side = n[0], in = n[1], out = n[2], scale = strcmp(kind, "enlarged") ? 1 : 2;
     size_t panels = (out + kernels->tile_columns - 1) / kernels->tile_columns;
     struct conv2d_f32_args args = {
-        .x = numbers(side * side * in), .packed = numbers(panels * kernels->tile_columns * 9 * in),
+        .x = numbers(side * side * in),
+        .weight.values = numbers(panels * kernels->tile_columns * 9 * in),
         .zeros = calloc(in, sizeof(float)), .y = numbers(scale * scale * side * side * out),
         .x_pixel_stride = in, .y_pixel_stride = out,
         .batch = 1, .input_height = side, .input_width = side, .input_channels = in,
@@ -56,7 +57,7 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
     };
     if (!strcmp(kind, "direct")) {
         for (size_t run = 0; run < runs; run++) {
-            kernels->conv2d(&args, 0, side * side, 0, panels);
+            kernels->conv2d(&args, NULL, 0, side * side, 0, panels);
         }
         return;
     }

@@ -26,6 +26,9 @@
 /// An activation of one number in double precision: the specification.
 float activate_scalar(float x, enum activation activation);
 
+/// The number that 16 bits of IEEE 754's binary16 stand for.
+float half_to_float(uint16_t half);
+
 // Products and depthwise convolutions are written per level, one file each.
 extern const struct gemm_f32_kernels gemm_f32_scalar;
 extern const struct gemm_f32_kernels gemm_f32_avx2;

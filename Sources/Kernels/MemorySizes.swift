@@ -2,9 +2,16 @@ import CKernels
 
 extension KernelTable {
   /// Bytes that a weight `[columns, depth]` takes in the tile order of this level's f32 products.
-  package func packedByteCount(columns: Int, depth: Int) -> Int {
+  package func packedByteCount(columns: Int, depth: Int, format: PackedFormat) -> Int {
     let tile = raw.pointee.gemm_f32.tile_columns
-    return (columns + tile - 1) / tile * tile * depth * MemoryLayout<Float>.stride
+    let padded = (columns + tile - 1) / tile * tile
+    let factors = format.factorCount(depth: depth)
+    return format.byteCount(padded * depth) + padded * factors * MemoryLayout<Float>.stride
+  }
+
+  /// Floats of scratch memory that a thread needs for products with a weight `[columns, depth]`.
+  package func productScratchCount(columns: Int, depth: Int, format: PackedFormat) -> Int {
+    raw.pointee.gemm_f32.product_scratch_count(format.raw, columns, depth)
   }
 
   /// Bytes that an 8-bit weight `[columns, depth]` takes in the order of this level's integer products.
@@ -45,7 +52,7 @@ package struct WinogradExtents {
       // The sizes depend on the geometry only; nothing reads or writes the numbers.
       guard let start = number.baseAddress else { preconditionFailure("no memory") }
       let arguments = geometry.arguments(
-        x: start, packed: nil, zeros: nil, y: start, epilogue: KernelEpilogue())
+        x: start, weight: packed_weight(), zeros: nil, y: start, epilogue: KernelEpilogue())
       return withUnsafePointer(to: arguments, body)
     }
   }

@@ -6,6 +6,8 @@ package struct GemmCall {
   private var arguments: gemm_f32_args
   package let rows: Int
   package let panelCount: Int
+  /// Floats of scratch memory that a thread needs.
+  package let scratchCount: Int
 
   /// a: [rows, weights.depth] with `aStride`; y: [rows, weights.columns] with `yStride`; not overlapping.
   package init(
@@ -17,18 +19,23 @@ package struct GemmCall {
     kernel = kernels.raw.pointee.gemm_f32
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
     arguments = gemm_f32_args(
-      a: a, a_stride: aStride, packed: weights.values, y: y, y_stride: yStride, rows: rows,
+      a: a, a_stride: aStride, weight: weights.raw, y: y, y_stride: yStride, rows: rows,
       columns: weights.columns, depth: weights.depth, epilogue: epilogue.raw)
     self.rows = rows
     panelCount = weights.panelCount
+    scratchCount = kernels.productScratchCount(
+      columns: weights.columns, depth: weights.depth, format: weights.format)
   }
 
   package var tileRows: Int { kernel.tile_rows }
 
   /// Computes a range of rows and panels; disjoint ranges can run at the same time.
-  package func run(rows: Range<Int>, panels: Range<Int>) {
+  package func run(
+    rows: Range<Int>, panels: Range<Int>, scratch: UnsafeMutablePointer<Float>?
+  ) {
     withUnsafePointer(to: arguments) {
-      kernel.gemm($0, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+      kernel.gemm(
+        $0, scratch, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
     }
   }
 }
@@ -51,13 +58,13 @@ package struct ConvolutionGeometry {
   package var rowCount: Int { batch * outputHeight }
 
   func arguments(
-    x: UnsafePointer<Float>, packed: UnsafePointer<Float>?, zeros: UnsafePointer<Float>?,
+    x: UnsafePointer<Float>, weight: packed_weight, zeros: UnsafePointer<Float>?,
     y: UnsafeMutablePointer<Float>, epilogue: KernelEpilogue
   ) -> conv2d_f32_args {
     precondition(xPixelStride >= inputChannels)
     precondition(yPixelStride >= outputChannels)
     return conv2d_f32_args(
-      x: x, packed: packed, zeros: zeros, y: y, x_pixel_stride: xPixelStride,
+      x: x, weight: weight, zeros: zeros, y: y, x_pixel_stride: xPixelStride,
       y_pixel_stride: yPixelStride, batch: batch, input_height: inputHeight,
       input_width: inputWidth, input_channels: inputChannels, output_height: outputHeight,
       output_width: outputWidth, output_channels: outputChannels, kernel_height: kernelHeight,
@@ -73,6 +80,8 @@ package struct Conv2DCall {
   private let arguments: conv2d_f32_args
   package let pixelCount: Int
   package let panelCount: Int
+  /// Floats of scratch memory that a thread needs.
+  package let scratchCount: Int
 
   /// weights: OHWI rows packed; zeros: `inputChannels` floats of 0.
   package init(
@@ -86,17 +95,22 @@ package struct Conv2DCall {
     precondition(
       weights.depth == geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels)
     arguments = geometry.arguments(
-      x: x, packed: weights.values, zeros: zeros, y: y, epilogue: epilogue)
+      x: x, weight: weights.raw, zeros: zeros, y: y, epilogue: epilogue)
     pixelCount = geometry.pixelCount
     panelCount = weights.panelCount
+    scratchCount = kernels.productScratchCount(
+      columns: weights.columns, depth: weights.depth, format: weights.format)
   }
 
   package var tileRows: Int { kernel.tile_rows }
 
   /// Computes a range of output pixels and panels; disjoint ranges can run at the same time.
-  package func run(pixels: Range<Int>, panels: Range<Int>) {
+  package func run(
+    pixels: Range<Int>, panels: Range<Int>, scratch: UnsafeMutablePointer<Float>?
+  ) {
     withUnsafePointer(to: arguments) {
-      kernel.conv2d($0, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
+      kernel.conv2d(
+        $0, scratch, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
     }
   }
 }
@@ -138,10 +152,11 @@ package struct WinogradCall {
     precondition(WinogradCall.applies(to: geometry))
     precondition(weights.columns == geometry.outputChannels)
     precondition(weights.depth == 9 * geometry.inputChannels)
+    precondition(weights.format.numbers != .i4)
     kernel = kernels.raw.pointee.gemm_f32
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
     arguments = geometry.arguments(
-      x: x, packed: weights.values, zeros: zeros, y: y, epilogue: epilogue)
+      x: x, weight: weights.raw, zeros: zeros, y: y, epilogue: epilogue)
     tileCount = withUnsafePointer(to: arguments) { winograd_tile_count($0) }
     panelCount = weights.panelCount
   }
@@ -176,7 +191,9 @@ package struct DepthwiseCall {
     precondition(geometry.inputChannels == geometry.outputChannels)
     precondition(geometry.upsample == 1)
     kernel = kernels.raw.pointee.depthwise_f32
-    arguments = geometry.arguments(x: x, packed: weights, zeros: nil, y: y, epilogue: epilogue)
+    arguments = geometry.arguments(
+      x: x, weight: packed_weight(values: weights, format: WEIGHT_F32, factors: nil, factor_depth: 0),
+      zeros: nil, y: y, epilogue: epilogue)
     rowCount = geometry.rowCount
   }
 
@@ -198,7 +215,7 @@ package struct MaxPoolCall {
     precondition(geometry.inputChannels == geometry.outputChannels)
     kernel = kernels.raw.pointee.max_pool_f32
     arguments = geometry.arguments(
-      x: x, packed: nil, zeros: nil, y: y, epilogue: KernelEpilogue())
+      x: x, weight: packed_weight(), zeros: nil, y: y, epilogue: KernelEpilogue())
     rowCount = geometry.rowCount
   }
 

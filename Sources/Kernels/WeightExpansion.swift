@@ -63,4 +63,49 @@ extension KernelTable {
         from: source, byteCount: count * MemoryLayout<Float>.stride)
     }
   }
+
+  /// Writes rows of a stored weight as a packed format has its numbers, `weight.columns` each: f32, or as
+  /// they are stored. Factors are left to who multiplies.
+  package func unpack(
+    _ weight: Weight, rows: Range<Int>, _ format: PackedFormat, into output: UnsafeMutableRawPointer
+  ) {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= weight.rows)
+    if format.numbers == .f32 {
+      let count = rows.count * weight.columns
+      expand(weight, rows: rows, into: output.bindMemory(to: Float.self, capacity: count))
+      return
+    }
+    guard let start = weight.bytes.baseAddress else { return }
+    let rowBytes = weight.bytes.count / weight.rows
+    precondition(rowBytes == format.byteCount(weight.columns))
+    output.copyMemory(
+      from: start + rows.lowerBound * rowBytes, byteCount: rows.count * rowBytes)
+  }
+
+  /// A matrix of whole bytes a number `[rows, columns]` to `[columns, rows]`.
+  package func turn(
+    _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ format: PackedFormat,
+    rows: Int, columns: Int
+  ) {
+    switch format.byteCount(2) {
+    case 2: turn(source, to: target, of: UInt8.self, rows: rows, columns: columns)
+    case 4: turn(source, to: target, of: UInt16.self, rows: rows, columns: columns)
+    default:
+      precondition(format.numbers == .f32)
+      transpose(
+        target.bindMemory(to: Float.self, capacity: rows * columns), yStride: rows,
+        source.assumingMemoryBound(to: Float.self), xStride: columns, rows: rows, columns: columns)
+    }
+  }
+
+  private func turn<Number: BitwiseCopyable>(
+    _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, of: Number.Type,
+    rows: Int, columns: Int
+  ) {
+    let x = source.assumingMemoryBound(to: Number.self)
+    let y = target.bindMemory(to: Number.self, capacity: rows * columns)
+    for column in 0..<columns {
+      for row in 0..<rows { y[column * rows + row] = x[row * columns + column] }
+    }
+  }
 }

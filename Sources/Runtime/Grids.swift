@@ -6,9 +6,12 @@ package struct ProductGrid {
   private let panels: Split
 
   /// Few rows: cut the panels, so that each weight is read once. Many rows: cut the rows, so that each
-  /// activation is read once. In between: both.
-  package init(rowCount: Int, panelCount: Int, tileRows: Int, tiles: Int) {
-    if rowCount >= 4 * tileRows * tiles {
+  /// activation is read once. In between: both. Weights that each piece of rows expands anew should serve
+  /// many of them.
+  package init(
+    rowCount: Int, panelCount: Int, tileRows: Int, tiles: Int, expandsWeights: Bool = false
+  ) {
+    if rowCount >= (expandsWeights ? 256 : 4 * tileRows) * tiles {
       rows = Split(rowCount, tiles: tiles, grain: tileRows)
       panels = Split(panelCount, tiles: 1)
     } else {

@@ -59,6 +59,9 @@ private struct Count {
       switch node.op {
       case .linear(let op):
         pack(op.weights, isInteger: op.inputQuantization != nil)
+        if op.inputQuantization == nil {
+          floats = max(floats, expansion(op.weights, columns: op.columns))
+        }
         small(op.biases)
       case .conv2D(let op):
         small([op.bias])
@@ -74,7 +77,10 @@ private struct Count {
           made += 4 * op.weight.shape.count
         } else {
           pack([op.weight], parts: op.groups)
-          floats = max(floats, winograd(op, input, output))
+          floats = max(
+            floats,
+            winograd(op, input, output)
+              ?? expansion([op.weight], columns: op.weight.rows / op.groups))
         }
       case .attention(let op):
         floats = max(floats, AttentionCall.scratchCount(headDimension: op.headDimension))
@@ -106,7 +112,9 @@ private struct Count {
     packed +=
       isInteger
       ? (phases ?? 1) * kernels.packedIntegerByteCount(columns: rows, depth: depth)
-      : parts * kernels.packedByteCount(columns: rows / parts, depth: depth)
+      : parts
+        * kernels.packedByteCount(
+          columns: rows / parts, depth: depth, format: PackedFormat(weights))
     packingPeak = max(packingPeak, packed + (weights.allSatisfy(isMapped) ? stored : 0))
   }
 
@@ -122,12 +130,18 @@ private struct Count {
 
   private func isMapped(_ weight: Weight) -> Bool { weight.owner is MappedFile }
 
-  /// Floats of scratch memory that a thread needs for a convolution, 0 where it is computed directly.
-  private func winograd(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int {
+  /// Floats of scratch memory that a thread needs to expand weights that are not f32.
+  private func expansion(_ weights: [Weight], columns: Int) -> Int {
+    kernels.productScratchCount(
+      columns: columns, depth: weights[0].columns, format: PackedFormat(weights))
+  }
+
+  /// Floats of scratch memory that a thread needs for a convolution; `nil` where it is computed directly.
+  private func winograd(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int? {
     var geometry = op.geometry(input: input, output: output)
     geometry.inputChannels = op.weight.shape[1]
     geometry.outputChannels = output[3] / op.groups
-    guard WinogradCall.pays(for: geometry) else { return 0 }
+    guard WinogradCall.pays(for: geometry) else { return nil }
     let extents = WinogradExtents(geometry, kernels: kernels)
     let grid = WinogradGrid(
       tileCount: extents.tileCount, tileRows: extents.tileRows, panelCount: extents.panelCount,

@@ -44,16 +44,18 @@ package final class PackedWeights {
     if let matrix = matrices[key] { return matrix }
     let columns = weights.reduce(0) { $0 + $1.rows }
     let depth = weights[0].columns
+    let format = PackedFormat(weights)
     let matrix = PackedMatrix(
-      columns: columns, depth: depth, kernels: kernels, forEach: forEach
+      columns: columns, depth: depth, format: format,
+      factors: weights.flatMap { $0.factors(format) }, kernels: kernels, forEach: forEach
     ) { [kernels] range, rows in
       var first = 0
       for weight in weights {
         let part = range.clamped(to: first..<first + weight.rows)
         if !part.isEmpty {
-          kernels.expand(
-            weight, rows: part.lowerBound - first..<part.upperBound - first,
-            into: rows + (part.lowerBound - range.lowerBound) * depth)
+          kernels.unpack(
+            weight, rows: part.lowerBound - first..<part.upperBound - first, format,
+            into: rows + format.byteCount((part.lowerBound - range.lowerBound) * depth))
         }
         first += weight.rows
       }
@@ -72,17 +74,20 @@ package final class PackedWeights {
     let channels = weight.shape[1]
     let taps = weight.shape[2] * weight.shape[3]
     let depth = channels * taps
+    let format = PackedFormat([weight])
     let matrix = PackedMatrix(
-      columns: rows.count, depth: depth, kernels: kernels, forEach: forEach
+      columns: rows.count, depth: depth, format: format,
+      factors: Array(weight.factors(format).dropFirst(rows.lowerBound).prefix(rows.count)),
+      kernels: kernels, forEach: forEach
     ) { [kernels] range, output in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: depth) { row in
+      withUnsafeTemporaryAllocation(byteCount: format.byteCount(depth), alignment: 64) { row in
         guard let source = row.baseAddress else { return }
         for index in range {
           let first = rows.lowerBound + index
-          kernels.expand(weight, rows: first..<first + 1, into: source)
-          let target = output + (index - range.lowerBound) * depth
-          kernels.transpose(
-            target, yStride: channels, source, xStride: taps, rows: channels, columns: taps)
+          kernels.unpack(weight, rows: first..<first + 1, format, into: source)
+          kernels.turn(
+            source, to: output + format.byteCount((index - range.lowerBound) * depth), format,
+            rows: channels, columns: taps)
         }
       }
     }

@@ -14,6 +14,9 @@ struct ConvolutionCase: Sendable {
   var otherChannels = 0
   var epilogue = EpilogueCase()
   var split = Split.whole
+  /// How the weight is stored, and whether it is expanded before it is packed.
+  var kind = StoredWeight.Kind.f32
+  var isExpanded = false
 
   init(_ height: Int, _ width: Int, from inputChannels: Int, to outputChannels: Int) {
     inputHeight = height

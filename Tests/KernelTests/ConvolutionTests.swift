@@ -4,25 +4,31 @@ import Testing
 
 extension ConvolutionCase {
   var depth: Int { taps * inputChannels }
-  var weight: [Float] { randoms(outputChannels * depth, seed: 2) }
+  var stored: StoredWeight {
+    let own = StoredWeight(kind, columns: outputChannels, depth: depth)
+    return isExpanded ? own.expanded : own
+  }
+  var weight: [Float] { stored.floats }
 
   /// y with what lies between its pixels.
   func run(_ level: Level) -> [Float] {
     let x = GuardedBuffer(self.x)
     let zeros = GuardedBuffer(count: inputChannels)
-    let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    let weights = PackedWeight(stored, for: level)
+    let scratch = weights.makeScratch()
     let output = Output(
       rows: pixelCount, columns: outputChannels, stride: yPixelStride, case: epilogue)
     var arguments = geometry
     arguments.x = UnsafePointer(x.start)
     arguments.zeros = UnsafePointer(zeros.start)
-    arguments.packed = UnsafePointer(weights.start)
+    arguments.weight = weights.raw
     arguments.y = output.y.start
     arguments.epilogue = output.epilogue
     let tile = level.gemm.tile_columns
     split.run(rows: pixelCount, panels: (outputChannels + tile - 1) / tile) { pixels, panels in
       level.gemm.conv2d(
-        &arguments, pixels.lowerBound, pixels.upperBound, panels.lowerBound, panels.upperBound)
+        &arguments, scratch.start, pixels.lowerBound, pixels.upperBound, panels.lowerBound,
+        panels.upperBound)
     }
     return output.y.values
   }

@@ -13,7 +13,7 @@ extension ConvolutionCase {
       rows: pixelCount, columns: outputChannels, stride: yPixelStride, case: epilogue)
     var arguments = geometry
     arguments.x = UnsafePointer(x.start)
-    arguments.packed = UnsafePointer(weights.start)
+    arguments.weight.values = UnsafeRawPointer(weights.start)
     arguments.y = output.y.start
     arguments.epilogue = output.epilogue
     let rows = batch * outputHeight

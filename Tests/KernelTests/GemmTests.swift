@@ -7,24 +7,30 @@ struct GemmCase: Sendable {
   var rows: Int, columns: Int, depth: Int
   var epilogue = EpilogueCase()
   var split = Split.whole
+  /// How the weight is stored, and whether it is expanded before it is packed.
+  var kind = StoredWeight.Kind.f32
+  var isExpanded = false
 
   var aStride: Int { depth + 3 }
   var yStride: Int { columns + 5 }
   var a: [Float] { randoms((rows - 1) * aStride + depth, seed: 1) }
-  var weight: [Float] { randoms(columns * depth, seed: 2) }
+  var stored: StoredWeight { StoredWeight(kind, columns: columns, depth: depth) }
+  var weight: [Float] { stored.floats }
 
   /// y with what lies between its rows.
   func run(_ level: Level) -> [Float] {
     let a = GuardedBuffer(self.a)
-    let weights = packed(weight, columns: columns, depth: depth, for: level)
+    let weights = PackedWeight(isExpanded ? stored.expanded : stored, for: level)
+    let scratch = weights.makeScratch()
     let output = Output(rows: rows, columns: columns, stride: yStride, case: epilogue)
     var arguments = gemm_f32_args(
-      a: a.start, a_stride: aStride, packed: weights.start, y: output.y.start, y_stride: yStride,
+      a: a.start, a_stride: aStride, weight: weights.raw, y: output.y.start, y_stride: yStride,
       rows: rows, columns: columns, depth: depth, epilogue: output.epilogue)
     let tile = level.gemm.tile_columns
     split.run(rows: rows, panels: (columns + tile - 1) / tile) { rows, panels in
       level.gemm.gemm(
-        &arguments, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+        &arguments, scratch.start, rows.lowerBound, rows.upperBound, panels.lowerBound,
+        panels.upperBound)
     }
     return output.y.values
   }
@@ -145,16 +151,15 @@ let awkwardCounts = [1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 63, 77, 1
     for activation in [ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_RELU6, ACTIVATION_SILU] {
       for columns in [32, 5] {
         let a = GuardedBuffer([1, .nan, 2])
-        let weights = packed(
-          randoms(3 * columns, seed: 1), columns: columns, depth: 3, for: level)
+        let weights = PackedWeight(StoredWeight(.f32, columns: columns, depth: 3), for: level)
         let y = GuardedBuffer(count: columns)
         var epilogue = epilogue_f32()
         epilogue.activation = activation
         var arguments = gemm_f32_args(
-          a: a.start, a_stride: 3, packed: weights.start, y: y.start, y_stride: columns, rows: 1,
+          a: a.start, a_stride: 3, weight: weights.raw, y: y.start, y_stride: columns, rows: 1,
           columns: columns, depth: 3, epilogue: epilogue)
         let tile = level.gemm.tile_columns
-        level.gemm.gemm(&arguments, 0, 1, 0, (columns + tile - 1) / tile)
+        level.gemm.gemm(&arguments, nil, 0, 1, 0, (columns + tile - 1) / tile)
         #expect(y.values.filter(\.isNaN).count == columns, "\(activation)")
       }
     }
@@ -165,9 +170,11 @@ let awkwardCounts = [1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 63, 77, 1
     let tile = level.gemm.tile_columns
     let columns = tile + 1
     let depth = 37
-    let weight = randoms(columns * depth, seed: 3)
-    let panels = packed(weight, columns: columns, depth: depth, for: level).values
-    for (index, value) in panels.enumerated() {
+    let stored = StoredWeight(.f32, columns: columns, depth: depth)
+    let weight = stored.floats
+    let packed = PackedWeight(stored, for: level)
+    let panels = UnsafeRawBufferPointer(start: packed.values.start, count: packed.values.count)
+    for (index, value) in panels.bindMemory(to: Float.self).enumerated() {
       let column = index / (depth * tile) * tile + index % tile
       let d = index % (depth * tile) / tile
       #expect(value == (column < columns ? weight[column * depth + d] : 0))

@@ -26,20 +26,6 @@ struct Level: Sendable, CustomStringConvertible {
   var gemm: gemm_f32_kernels { table.pointee.gemm_f32 }
 }
 
-/// A weight `[columns, depth]` in the order of a level's tiles, in guarded memory.
-func packed(_ weight: [Float], columns: Int, depth: Int, for level: Level) -> GuardedBuffer {
-  let tile = level.gemm.tile_columns
-  let panels = (columns + tile - 1) / tile
-  let source = GuardedBuffer(weight)
-  let result = GuardedBuffer(count: panels * tile * depth, filledWith: .nan)
-  for panel in 0..<panels {
-    let count = min(tile, columns - panel * tile)
-    level.gemm.pack_panel(
-      result.start + panel * tile * depth, source.start + panel * tile * depth, depth, count, depth)
-  }
-  return result
-}
-
 /// What an epilogue test asks for; the arrays are made to fit.
 struct EpilogueCase: Sendable {
   enum Residual: Sendable, CaseIterable { case none, apart, inPlace }

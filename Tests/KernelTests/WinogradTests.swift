@@ -7,13 +7,13 @@ extension ConvolutionCase {
   func runWinograd(_ level: Level, step: Int, panelStep: Int? = nil) -> [Float] {
     let x = GuardedBuffer(self.x)
     let zeros = GuardedBuffer(count: inputChannels)
-    let weights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    let weights = PackedWeight(stored, for: level)
     let output = Output(
       rows: pixelCount, columns: outputChannels, stride: yPixelStride, case: epilogue)
     var arguments = geometry
     arguments.x = UnsafePointer(x.start)
     arguments.zeros = UnsafePointer(zeros.start)
-    arguments.packed = UnsafePointer(weights.start)
+    arguments.weight = weights.raw
     arguments.y = output.y.start
     arguments.epilogue = output.epilogue
     let tiles = winograd_tile_count(&arguments)

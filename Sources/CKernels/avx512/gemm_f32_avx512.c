@@ -131,6 +131,7 @@ const struct gemm_f32_kernels gemm_f32_avx512 = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
     .pack_panel = pack_panel,
+    .product_scratch_count = product_scratch_count,
     .gemm = gemm_f32,
     .conv2d = conv2d_f32,
     .winograd_scratch_count = winograd_scratch_count,

@@ -43,16 +43,40 @@ struct epilogue_f32 {
 
 // --------------------------------------------------------------------------- matrix products
 
+/// How the numbers of packed weights are stored: those of less than 32 bits are expanded, exactly, a block
+/// at a time as products need them, so that in memory they take no more than in their file.
+enum weight_format {
+    WEIGHT_F32 = 0,
+    WEIGHT_F16,
+    WEIGHT_BF16,
+    WEIGHT_I8,
+    WEIGHT_I4,  // 8 is added; the lower of two columns in the low half of a byte. Not for winograd.
+};
+
+/// A weight [columns, depth] packed by `pack_panel`.
+///
+/// values: ceil(columns / tile_columns) panels of [depth, tile_columns] numbers; columns past the end are
+/// zero. So a panel of f32 begins at panel * depth * tile_columns, 64-byte aligned if values is and
+/// tile_columns is a multiple of 16.
+/// factors: what the numbers are multiplied by as they are expanded, [panels, depth / factor_depth,
+/// tile_columns], or NULL: 1. Not for f32, whose numbers are multiplied before they are packed.
+struct packed_weight {
+    const void *values;
+    enum weight_format format;
+    const float *factors;
+    size_t factor_depth;
+};
+
 /// y[r, c] = epilogue(sum over d of a[r, d] * weight[c, d])
 ///
-/// a: [rows, depth] with a_stride >= depth.   weight: [columns, depth], packed by `gemm_f32_pack`.
+/// a: [rows, depth] with a_stride >= depth.   weight: [columns, depth].
 /// y: [rows, columns] with y_stride >= columns; must not overlap a.
 /// Each sum runs over d in ascending order in one f32 accumulator per element (fused multiply-add on
 /// levels that have it; blocks of depth may be summed apart, at boundaries that depend on depth only).
 struct gemm_f32_args {
     const float *a;
     size_t a_stride;
-    const float *packed;
+    struct packed_weight weight;
     float *y;
     size_t y_stride;
     size_t rows, columns, depth;
@@ -63,15 +87,15 @@ struct gemm_f32_args {
 ///
 /// x: [batch, input_height, input_width, ...] NHWC, x_pixel_stride floats from pixel to pixel, of which the
 ///    first input_channels are read (a group of a grouped convolution, or part of a concatenation).
-/// weight: [output_channels, kernel_height * kernel_width * input_channels] (OHWI), packed by
-///    `gemm_f32_pack` with depth = kernel_height * kernel_width * input_channels.
+/// weight: [output_channels, kernel_height * kernel_width * input_channels] (OHWI), packed with
+///    depth = kernel_height * kernel_width * input_channels.
 /// y: [batch, output_height, output_width, ...] NHWC, y_pixel_stride floats from pixel to pixel.
 /// The epilogue's residual is indexed by output pixel, residual_stride floats from pixel to pixel.
 /// upsample 2 reads x as if it had been enlarged by two to the nearest neighbour; 1 reads it as it is.
 /// Taps outside the (enlarged) image are zeros: zeros points at input_channels of them.
 struct conv2d_f32_args {
     const float *x;
-    const float *packed;
+    struct packed_weight weight;
     const float *zeros;
     float *y;
     size_t x_pixel_stride, y_pixel_stride;
@@ -87,28 +111,30 @@ struct conv2d_f32_args {
 
 /// Depthwise convolution: y[.., c] = epilogue(sum over taps of x[.., c] * weight[tap, c]).
 /// As conv2d, with input_channels = output_channels, upsample 1 and
-/// weight (in `packed`, not packed): [kernel_height * kernel_width, channels].
+/// weight.values, f32 and not packed: [kernel_height * kernel_width, channels].
 typedef void (*depthwise_f32_fn)(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 
 /// The f32 matrix-product kernels of one level, with the packing that they need.
-///
-/// Packed form: ceil(columns / tile_columns) panels; a panel is [depth, tile_columns] floats, columns past
-/// the end are zero. So a panel begins at panel * depth * tile_columns, 64-byte aligned if packed is
-/// and tile_columns is a multiple of 16.
 struct gemm_f32_kernels {
     size_t tile_rows, tile_columns;
 
-    /// Packs `count` <= tile_columns rows of a weight, [count, depth] with weight_stride, into one panel.
-    void (*pack_panel)(float *panel, const float *weight, size_t weight_stride, size_t count, size_t depth);
+    /// Packs `count` <= tile_columns rows of a weight, [count, depth] of that format with weight_stride
+    /// (even for i4), into one panel.
+    void (*pack_panel)(void *panel, const void *weight, size_t weight_stride, size_t count, size_t depth,
+                       enum weight_format format);
+
+    /// Floats of scratch memory that gemm and conv2d expand weights of that format in; 0 for f32.
+    size_t (*product_scratch_count)(enum weight_format format, size_t columns, size_t depth);
 
     /// Computes rows [row_begin, row_end) x panels [panel_begin, panel_end) of y.
-    void (*gemm)(const struct gemm_f32_args *args, size_t row_begin, size_t row_end,
+    /// scratch: product_scratch_count(...) floats, one for each thread, 64-byte aligned.
+    void (*gemm)(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
                  size_t panel_begin, size_t panel_end);
 
     /// Computes output pixels [pixel_begin, pixel_end) (of batch * output_height * output_width)
-    /// x panels [panel_begin, panel_end).
-    void (*conv2d)(const struct conv2d_f32_args *args, size_t pixel_begin, size_t pixel_end,
-                   size_t panel_begin, size_t panel_end);
+    /// x panels [panel_begin, panel_end); scratch as for gemm.
+    void (*conv2d)(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
+                   size_t pixel_end, size_t panel_begin, size_t panel_end);
 
     /// As conv2d, by Winograd's minimal filtering (Lavin & Gray 2015), over the weights as conv2d has
     /// them: they are transformed a panel at a time, so that fast convolution costs no memory for

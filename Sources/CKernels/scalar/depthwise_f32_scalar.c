@@ -8,6 +8,7 @@ static double window_sum(const struct conv2d_f32_args *args, size_t row, size_t 
     size_t image = row / args->output_height;
     size_t top = row % args->output_height * args->stride_height;
     size_t left = output_x * args->stride_width;
+    const float *weight = args->weight.values;
     double sum = 0;
     for (size_t kernel_row = 0; kernel_row < args->kernel_height; kernel_row++) {
         for (size_t kernel_column = 0; kernel_column < args->kernel_width; kernel_column++) {
@@ -18,7 +19,7 @@ static double window_sum(const struct conv2d_f32_args *args, size_t row, size_t 
                 size_t pixel = (image * args->input_height + y) * args->input_width + x;
                 size_t tap = kernel_row * args->kernel_width + kernel_column;
                 sum += (double)args->x[pixel * args->x_pixel_stride + channel] *
-                       args->packed[tap * args->output_channels + channel];
+                       weight[tap * args->output_channels + channel];
             }
         }
     }

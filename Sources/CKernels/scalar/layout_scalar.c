@@ -126,7 +126,7 @@ static float from_bits(uint32_t bits) {
     return x;
 }
 
-static float half_to_float(uint16_t half) {
+float half_to_float(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     uint32_t exponent = half >> 10 & 31, fraction = half & 0x3ff;
     if (exponent == 0) {

@@ -33,7 +33,7 @@ ALWAYS_INLINE void depthwise_block(const struct conv2d_f32_args *args, struct pi
             sums[p][v] = v_zero();
         }
     }
-    const float *weight = args->packed + channel;
+    const float *weight = (const float *)args->weight.values + channel;
     for (size_t kernel_row = 0; kernel_row < args->kernel_height; kernel_row++) {
         size_t y = (size_t)(block.top + (ptrdiff_t)(kernel_row * args->dilation_height));
         const float *line = y < args->input_height

@@ -9,12 +9,17 @@
 //
 // Sums of finished depth blocks wait in y. They cannot when y is also the residual, which is read
 // at the end: then groups of rows are small and the sums wait on the stack.
+//
+// Weights that are not f32 are expanded once for a group of rows, a block of a group of panels at a time.
+#include "packed_weight_body.h"
 #include "tiling.h"
 
 enum {
     TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
     WAITING_STRIDE = PANEL_GROUP * TILE_COLUMNS,
     WAITING_TILES = 54 * 1024 / (4 * TILE_ROWS * WAITING_STRIDE),  // of 54 KiB of stack
+    // For weights that are expanded, which should serve many rows: sums wait in scratch memory.
+    EXPANDED_TILE_GROUP = 256 / TILE_ROWS,
 };
 
 /// Writes rows [row_begin, row_begin + row_count) x depth [depth_begin, depth_begin + depth_count)
@@ -25,7 +30,8 @@ typedef void (*gather_f32_fn)(float *a, const void *args, size_t row_begin, size
 struct product_f32 {
     gather_f32_fn gather;
     const void *args;  // of gather
-    const float *packed;
+    const struct packed_weight *weight;
+    float *scratch;  // where weights that are not f32 are expanded
     float *y;
     size_t y_stride;
     size_t columns, depth;
@@ -101,9 +107,44 @@ static void copy_narrow(float *to, size_t to_stride, const float *from, size_t f
     }
 }
 
-/// One tile x one panel x one block of depth. `waiting` holds the sums of earlier blocks.
-static void multiply_tile(const struct product_f32 *product, const float *a, struct range rows,
-                          size_t panel, struct range depth, float *waiting,
+/// As tile_product, of a panel that no other tile of rows needs: it is expanded piece by piece, each of which
+/// stays in the first-level cache until it is multiplied.
+static void tile_product_expanding(const struct product_f32 *product, const struct tile_f32 *tile,
+                                   size_t panel, struct range depth, size_t row_count,
+                                   size_t column_count) {
+    _Alignas(64) float sums[TILE_ROWS * TILE_COLUMNS];
+    struct tile_f32 piece = {
+        .a = tile->a,
+        .panel = product->scratch,
+        .from = tile->from,
+        .from_stride = tile->from_stride,
+        .to = sums,
+        .to_stride = TILE_COLUMNS,
+    };
+    for (struct range own = depth; own.begin < depth.end; own.begin = own.end) {
+        own.end = smaller(own.begin + EXPANDED_DEPTH, depth.end);
+        expand_panel(product->scratch, product->weight, product->depth, panel, own);
+        if (own.end == depth.end) {
+            const float *a = piece.a, *from = piece.from;
+            size_t from_stride = piece.from_stride;
+            piece = *tile;
+            piece.a = a;
+            piece.panel = product->scratch;
+            piece.from = from;
+            piece.from_stride = from_stride;
+        }
+        piece.depth = own.end - own.begin;
+        tile_product(&piece, row_count, column_count);
+        piece.a += piece.depth;
+        piece.from = sums;
+        piece.from_stride = TILE_COLUMNS;
+    }
+}
+
+/// One tile x one panel x one block of depth. `waiting` holds the sums of earlier blocks; `weights` is the
+/// panel's block, NULL where it is not expanded yet.
+static void multiply_tile(const struct product_f32 *product, const float *a, const float *weights,
+                          struct range rows, size_t panel, struct range depth, float *waiting,
                           size_t waiting_stride) {
     _Alignas(64) float whole[TILE_ROWS * TILE_COLUMNS];
     bool is_first = depth.begin == 0, is_last = depth.end == product->depth;
@@ -115,7 +156,7 @@ static void multiply_tile(const struct product_f32 *product, const float *a, str
 
     struct tile_f32 tile = {
         .a = a,
-        .panel = product->packed + (panel * product->depth + depth.begin) * TILE_COLUMNS,
+        .panel = weights,
         .depth = depth.end - depth.begin,
         .from = is_first ? NULL : waiting,
         .from_stride = waiting_stride,
@@ -143,7 +184,11 @@ static void multiply_tile(const struct product_f32 *product, const float *a, str
                                            : NULL;
         tile.activation = epilogue->activation;
     }
-    tile_product(&tile, row_count, column_count);
+    if (weights) {
+        tile_product(&tile, row_count, column_count);
+    } else {
+        tile_product_expanding(product, &tile, panel, depth, row_count, column_count);
+    }
     if (is_detoured && is_last) {
         finish_tile(product, whole, rows, columns);
     } else if (is_detoured) {
@@ -151,35 +196,53 @@ static void multiply_tile(const struct product_f32 *product, const float *a, str
     }
 }
 
+/// The block of depth of one panel as floats, which have been expanded if `is_expanded`; NULL if they are not.
+static const float *panel_block(const struct product_f32 *product, struct range panels, size_t panel,
+                                size_t begin, size_t block, bool is_expanded) {
+    if (product->weight->format == WEIGHT_F32) {
+        const float *values = product->weight->values;
+        return values + (panel * product->depth + begin) * TILE_COLUMNS;
+    }
+    return is_expanded ? product->scratch + (panel - panels.begin) * block * TILE_COLUMNS : NULL;
+}
+
 /// A group of rows x a group of panels, over all depth.
 static void multiply_group(const struct product_f32 *product, struct range rows,
                            struct range panels) {
     _Alignas(64) float a[TILE_ROWS * GATHERED_STRIDE];
     _Alignas(64) float waiting[WAITING_TILES * TILE_ROWS * WAITING_STRIDE];
+    size_t block = depth_block(product->depth);
+    size_t tiles = parts(rows, TILE_ROWS);
+    bool is_f32 = product->weight->format == WEIGHT_F32, is_expanded = !is_f32 && tiles > 1;
     size_t waiting_stride = product->waits_in_y ? product->y_stride : WAITING_STRIDE;
     float *first = product->waits_in_y
                        ? product->y + rows.begin * product->y_stride + panels.begin * TILE_COLUMNS
-                       : waiting;
+                   : is_expanded ? product->scratch + PANEL_GROUP * block * TILE_COLUMNS
+                                 : waiting;
 
-    size_t block = depth_block(product->depth);
-    size_t tiles = parts(rows, TILE_ROWS);
     for (size_t begin = 0; begin < product->depth; begin += block) {
         struct range depth = {begin, smaller(begin + block, product->depth)};
+        for (size_t panel = panels.begin; is_expanded && panel < panels.end; panel++) {
+            float *to = product->scratch + (panel - panels.begin) * block * TILE_COLUMNS;
+            expand_panel(to, product->weight, product->depth, panel, depth);
+        }
         for (size_t tile = 0; tile < tiles; tile++) {
             struct range own = tile_rows(rows, tile, tiles);
             product->gather(a, product->args, own.begin, own.end - own.begin, depth.begin,
                             depth.end - depth.begin);
             float *row = first + (own.begin - rows.begin) * waiting_stride;
             for (size_t panel = panels.begin; panel < panels.end; panel++) {
-                multiply_tile(product, a, own, panel, depth,
+                const float *weights =
+                    panel_block(product, panels, panel, begin, block, is_expanded);
+                multiply_tile(product, a, weights, own, panel, depth,
                               row + (panel - panels.begin) * TILE_COLUMNS, waiting_stride);
             }
         }
     }
 }
 
-/// Rows [rows.begin, rows.end) x panels [panels.begin, panels.end) of a product whose y, packed,
-/// depth, columns, epilogue and gathering are set.
+/// Rows [rows.begin, rows.end) x panels [panels.begin, panels.end) of a product whose y, weight,
+/// scratch, depth, columns, epilogue and gathering are set.
 static void multiply(struct product_f32 *product, struct range rows, struct range panels) {
     const struct epilogue_f32 *epilogue = product->epilogue;
     ASSUME(rows.begin <= rows.end && panels.begin <= panels.end);
@@ -196,7 +259,9 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
 
     bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_LONGEST;
     struct range tiles = {0, parts(rows, TILE_ROWS)};
-    size_t groups = parts(tiles, waits_on_stack ? WAITING_TILES : TILE_GROUP);
+    size_t groups = parts(tiles, product->weight->format != WEIGHT_F32 ? EXPANDED_TILE_GROUP
+                                 : waits_on_stack                      ? WAITING_TILES
+                                                                       : TILE_GROUP);
     size_t panel_groups = parts(panels, PANEL_GROUP);
     for (size_t group = 0; group < groups; group++) {
         struct range own = part(tiles, group, groups);
@@ -217,14 +282,27 @@ static void gather_matrix_rows(float *a, const void *args, size_t row_begin, siz
     }
 }
 
-static void gemm_f32(const struct gemm_f32_args *args, size_t row_begin, size_t row_end,
-                     size_t panel_begin, size_t panel_end) {
+static size_t product_scratch_count(enum weight_format format, size_t columns, size_t depth) {
+    if (format == WEIGHT_F32) {
+        return 0;
+    }
+    if (depth > DEPTH_LONGEST) {
+        return PANEL_GROUP * depth_block(depth) * TILE_COLUMNS +
+               EXPANDED_TILE_GROUP * TILE_ROWS * WAITING_STRIDE;
+    }
+    size_t panels = smaller(parts((struct range){0, columns}, TILE_COLUMNS), PANEL_GROUP);
+    return panels * depth * TILE_COLUMNS;
+}
+
+static void gemm_f32(const struct gemm_f32_args *args, float *scratch, size_t row_begin,
+                     size_t row_end, size_t panel_begin, size_t panel_end) {
     ASSUME(row_end <= args->rows);
     ASSUME(args->a_stride >= args->depth);
     struct product_f32 product = {
         .gather = gather_matrix_rows,
         .args = args,
-        .packed = args->packed,
+        .weight = &args->weight,
+        .scratch = scratch,
         .y = args->y,
         .y_stride = args->y_stride,
         .columns = args->columns,
@@ -232,46 +310,4 @@ static void gemm_f32(const struct gemm_f32_args *args, size_t row_begin, size_t 
         .epilogue = &args->epilogue,
     };
     multiply(&product, (struct range){row_begin, row_end}, (struct range){panel_begin, panel_end});
-}
-
-typedef float four __attribute__((vector_size(16), aligned(4)));
-
-/// Four floats of each of four rows of a matrix, turned into a panel.
-ALWAYS_INLINE void turn_four(float *to, const float *x, size_t stride) {
-    four a = *(const four *)x, b = *(const four *)(x + stride);
-    four c = *(const four *)(x + 2 * stride), d = *(const four *)(x + 3 * stride);
-    four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    four ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    four cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    four cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    *(four *)to = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
-    *(four *)(to + TILE_COLUMNS) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
-    *(four *)(to + 2 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
-    *(four *)(to + 3 * TILE_COLUMNS) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
-}
-
-static void pack_panel(float *panel, const float *weight, size_t weight_stride, size_t count,
-                       size_t depth) {
-    ASSUME(count > 0 && count <= TILE_COLUMNS);
-    ASSUME(weight_stride >= depth);
-    size_t d = 0;
-    for (; d + 4 <= depth; d += 4) {
-        size_t column = 0;
-        for (; column + 4 <= count; column += 4) {
-            turn_four(panel + d * TILE_COLUMNS + column, weight + column * weight_stride + d,
-                      weight_stride);
-        }
-        for (; column < TILE_COLUMNS; column++) {
-            for (size_t i = 0; i < 4; i++) {
-                panel[(d + i) * TILE_COLUMNS + column] =
-                    column < count ? weight[column * weight_stride + d + i] : 0;
-            }
-        }
-    }
-    for (; d < depth; d++) {
-        for (size_t column = 0; column < TILE_COLUMNS; column++) {
-            panel[d * TILE_COLUMNS + column] =
-                column < count ? weight[column * weight_stride + d] : 0;
-        }
-    }
 }

@@ -199,18 +199,29 @@ static void winograd_inputs(const struct winograd_pass *pass, const struct winog
 }
 
 /// The filters of one row of points for one panel. A row at a time, as all of them would not stay in
-/// the second-level cache until the products have read them.
+/// the second-level cache until the products have read them. Columns have one factor at most, as the
+/// numbers of a filter do not follow each other.
 ALWAYS_INLINE void winograd_filter_row(const struct winograd_pass *pass,
-                                       const struct winograd_scratch *s, const float *panel,
-                                       const size_t row, const size_t points) {
+                                       const struct winograd_scratch *s, size_t panel,
+                                       const size_t row, const size_t points,
+                                       const enum weight_format format) {
+    const struct packed_weight *weight = &pass->args->weight;
+    const float *factors = weight->factors ? weight->factors + panel * TILE_COLUMNS : NULL;
     size_t tap = s->filter_point;  // a panel's taps lie as far apart as the points of its transform
     for (size_t i = 0; i < tap; i += LANES) {
         vec line[3], g[6];
         UNROLL
         for (size_t column = 0; column < 3; column++) {
-            const float *w = panel + column * tap + i;
-            winograd_filter(g, 1, v_load(w), v_load(w + 3 * tap), v_load(w + 6 * tap), points,
-                            pass->row_phase);
+            vec w[3];
+            UNROLL
+            for (size_t j = 0; j < 3; j++) {
+                size_t index = (9 * panel + 3 * j + column) * tap + i;
+                w[j] = v_packed(weight->values, index, format);
+                if (format != WEIGHT_F32 && factors) {
+                    w[j] = v_mul(w[j], v_load(factors + i % TILE_COLUMNS));
+                }
+            }
+            winograd_filter(g, 1, w[0], w[1], w[2], points, pass->row_phase);
             line[column] = g[row];
         }
         winograd_filter(g, 1, line[0], line[1], line[2], points, pass->column_phase);
@@ -222,24 +233,35 @@ ALWAYS_INLINE void winograd_filter_row(const struct winograd_pass *pass,
 }
 
 /// The row of points is a constant where its sums are made, so that no other row's are.
-static void winograd_filters(const struct winograd_pass *pass, const struct winograd_scratch *s,
-                             const float *panel, size_t row) {
+ALWAYS_INLINE void winograd_filters_of(const struct winograd_pass *pass,
+                                       const struct winograd_scratch *s, size_t panel, size_t row,
+                                       const enum weight_format format) {
     if (pass->points == 5) {
         switch (row) {
-            case 0: winograd_filter_row(pass, s, panel, 0, 5); return;
-            case 1: winograd_filter_row(pass, s, panel, 1, 5); return;
-            case 2: winograd_filter_row(pass, s, panel, 2, 5); return;
-            case 3: winograd_filter_row(pass, s, panel, 3, 5); return;
-            default: winograd_filter_row(pass, s, panel, 4, 5); return;
+            case 0: winograd_filter_row(pass, s, panel, 0, 5, format); return;
+            case 1: winograd_filter_row(pass, s, panel, 1, 5, format); return;
+            case 2: winograd_filter_row(pass, s, panel, 2, 5, format); return;
+            case 3: winograd_filter_row(pass, s, panel, 3, 5, format); return;
+            default: winograd_filter_row(pass, s, panel, 4, 5, format); return;
         }
     }
     switch (row) {
-        case 0: winograd_filter_row(pass, s, panel, 0, 6); return;
-        case 1: winograd_filter_row(pass, s, panel, 1, 6); return;
-        case 2: winograd_filter_row(pass, s, panel, 2, 6); return;
-        case 3: winograd_filter_row(pass, s, panel, 3, 6); return;
-        case 4: winograd_filter_row(pass, s, panel, 4, 6); return;
-        default: winograd_filter_row(pass, s, panel, 5, 6); return;
+        case 0: winograd_filter_row(pass, s, panel, 0, 6, format); return;
+        case 1: winograd_filter_row(pass, s, panel, 1, 6, format); return;
+        case 2: winograd_filter_row(pass, s, panel, 2, 6, format); return;
+        case 3: winograd_filter_row(pass, s, panel, 3, 6, format); return;
+        case 4: winograd_filter_row(pass, s, panel, 4, 6, format); return;
+        default: winograd_filter_row(pass, s, panel, 5, 6, format); return;
+    }
+}
+
+static void winograd_filters(const struct winograd_pass *pass, const struct winograd_scratch *s,
+                             size_t panel, size_t row) {
+    switch (pass->args->weight.format) {
+        case WEIGHT_F16: winograd_filters_of(pass, s, panel, row, WEIGHT_F16); return;
+        case WEIGHT_BF16: winograd_filters_of(pass, s, panel, row, WEIGHT_BF16); return;
+        case WEIGHT_I8: winograd_filters_of(pass, s, panel, row, WEIGHT_I8); return;
+        default: winograd_filters_of(pass, s, panel, row, WEIGHT_F32); return;
     }
 }
 
@@ -316,14 +338,12 @@ static void winograd_run(const struct winograd_pass *pass, float *scratch, struc
     const struct conv2d_f32_args *args = pass->args;
     size_t tile_count = tiles.end - tiles.begin;
     struct winograd_scratch s = winograd_split(args, scratch, pass->points, tile_count);
-    size_t depth = 9 * args->input_channels;
     winograd_inputs(pass, &s, tiles);
     for (size_t panel = panels.begin; panel < panels.end; panel++) {
         struct range columns = {panel * TILE_COLUMNS,
                                 smaller((panel + 1) * TILE_COLUMNS, args->output_channels)};
-        const float *weights = args->packed + panel * depth * TILE_COLUMNS;
         for (size_t row = 0; row < pass->points; row++) {
-            winograd_filters(pass, &s, weights, row);
+            winograd_filters(pass, &s, panel, row);
             winograd_products(pass, &s, tile_count, row, columns.end - columns.begin);
         }
         winograd_outputs(pass, &s, tiles, columns);
@@ -336,6 +356,7 @@ static void winograd_f32(const struct conv2d_f32_args *args, float *scratch, siz
     ASSUME(args->stride_height == 1 && args->stride_width == 1);
     ASSUME(tile_begin < tile_end && panel_begin < panel_end);
     ASSUME(args->upsample == 1 || args->upsample == 2);
+    ASSUME(args->weight.format != WEIGHT_I4);
     struct range tiles = {tile_begin, tile_end}, panels = {panel_begin, panel_end};
     struct winograd_pass pass = {.args = args, .points = winograd_points(args), .scale = 1};
     if (args->upsample == 1) {

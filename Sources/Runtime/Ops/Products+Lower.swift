@@ -8,18 +8,22 @@ private final class LinearStep: Step {
   private let grid: ProductGrid
   private let weights: PackedMatrix
   private let bias: Parameter?
+  private let scratch: Scratch?
 
-  init(call: GemmCall, grid: ProductGrid, weights: PackedMatrix, bias: Parameter?) {
+  init(
+    call: GemmCall, grid: ProductGrid, weights: PackedMatrix, bias: Parameter?, scratch: Scratch?
+  ) {
     self.call = call
     self.grid = grid
     self.weights = weights
     self.bias = bias
+    self.scratch = scratch
     super.init(tileCount: grid.tileCount)
   }
 
   override func run(tile: Int, worker: Int) {
     let (rows, panels) = grid[tile]
-    call.run(rows: rows, panels: panels)
+    call.run(rows: rows, panels: panels, scratch: scratch?.block(worker))
   }
 }
 
@@ -29,18 +33,23 @@ private final class ConvolutionStep: Step {
   private let grid: ProductGrid
   private let weights: PackedMatrix
   private let parameters: [Parameter]
+  private let scratch: Scratch?
 
-  init(call: Conv2DCall, grid: ProductGrid, weights: PackedMatrix, parameters: [Parameter]) {
+  init(
+    call: Conv2DCall, grid: ProductGrid, weights: PackedMatrix, parameters: [Parameter],
+    scratch: Scratch?
+  ) {
     self.call = call
     self.grid = grid
     self.weights = weights
     self.parameters = parameters
+    self.scratch = scratch
     super.init(tileCount: grid.tileCount)
   }
 
   override func run(tile: Int, worker: Int) {
     let (pixels, panels) = grid[tile]
-    call.run(pixels: pixels, panels: panels)
+    call.run(pixels: pixels, panels: panels, scratch: scratch?.block(worker))
   }
 }
 
@@ -120,8 +129,18 @@ extension Lowering {
       epilogue: epilogue(op.epilogue, node, bias: bias, stride: op.columns))
     let grid = ProductGrid(
       rowCount: input.rows, panelCount: call.panelCount, tileRows: call.tileRows,
-      tiles: tiles(operations: input.rows * op.columns * op.depth / 16))
-    return LinearStep(call: call, grid: grid, weights: matrix, bias: bias)
+      tiles: tiles(operations: input.rows * op.columns * op.depth / 16),
+      expandsWeights: call.scratchCount > 0)
+    return LinearStep(
+      call: call, grid: grid, weights: matrix, bias: bias,
+      scratch: reserved(call.scratchCount))
+  }
+
+  /// The scratch memory with `count` floats for each thread, `nil` where none are needed.
+  private func reserved(_ count: Int) -> Scratch? {
+    guard count > 0 else { return nil }
+    scratch.reserve(count)
+    return scratch
   }
 
   /// The biases of stacked weights one behind the other, zeros where one has none.
@@ -185,8 +204,11 @@ extension Lowering {
         epilogue: epilogue)
       let grid = ProductGrid(
         rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
-        tiles: tiles(operations: call.pixelCount * groupColumns * matrix.depth / 16))
-      return ConvolutionStep(call: call, grid: grid, weights: matrix, parameters: parameters)
+        tiles: tiles(operations: call.pixelCount * groupColumns * matrix.depth / 16),
+        expandsWeights: call.scratchCount > 0)
+      return ConvolutionStep(
+        call: call, grid: grid, weights: matrix, parameters: parameters,
+        scratch: reserved(call.scratchCount))
     }
   }
 
