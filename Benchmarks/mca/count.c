@@ -1,5 +1,6 @@
 // One product at one shape on the best level, once or not at all: the difference in executed instructions is
-// the layer's. Usage: count gemm|direct|winograd|enlarged|i8|i8-direct RUNS N N N, extents as in counts.py.
+// the layer's. Usage: count gemm|gemm-f16|direct|winograd|enlarged|i8|i8-direct RUNS N N N, extents as in
+// counts.py.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +28,20 @@ static const struct kernel_table *best_level(void) {
     return best;
 }
 
-static void gemm(const struct gemm_f32_kernels *kernels, size_t runs, const size_t *n) {
+static void gemm(const struct gemm_f32_kernels *kernels, const char *kind, size_t runs,
+                 const size_t *n) {
     size_t rows = n[0], columns = n[1], depth = n[2];
     size_t panels = (columns + kernels->tile_columns - 1) / kernels->tile_columns;
     struct gemm_f32_args args = {
         .a = numbers(rows * depth), .a_stride = depth,
         .weight.values = numbers(panels * kernels->tile_columns * depth),
+        .weight.format = strcmp(kind, "gemm") ? WEIGHT_F16 : WEIGHT_F32,
         .y = numbers(rows * columns), .y_stride = columns,
         .rows = rows, .columns = columns, .depth = depth,
     };
+    float *scratch = numbers(kernels->product_scratch_count(args.weight.format, columns, depth));
     for (size_t run = 0; run < runs; run++) {
-        kernels->gemm(&args, NULL, 0, rows, 0, panels);
+        kernels->gemm(&args, scratch, 0, rows, 0, panels);
     }
 }
 
@@ -124,8 +128,8 @@ int main(int argc, char **argv) {
     }
     if (!strncmp(argv[1], "i8", 2)) {
         integers(level, argv[1], runs, n);
-    } else if (!strcmp(argv[1], "gemm")) {
-        gemm(&level->gemm_f32, runs, n);
+    } else if (!strncmp(argv[1], "gemm", 4)) {
+        gemm(&level->gemm_f32, argv[1], runs, n);
     } else {
         convolution(&level->gemm_f32, argv[1], runs, n);
     }

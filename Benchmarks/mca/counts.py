@@ -23,6 +23,8 @@ CASES = [
     ("gemm", (512, 512, 512), 0.32),
     ("gemm", (128, 768, 768), 0.32),
     ("gemm", (77, 768, 3072), 0.32),
+    ("gemm-f16", (77, 768, 3072), 0.34),
+    ("gemm-f16", (1, 1024, 1024), 1.65),
     ("direct", (32, 128, 128), 0.32),
     ("winograd", (64, 128, 128), 0.11),
     ("winograd", (32, 256, 256), 0.10),
@@ -37,7 +39,7 @@ CASES = [
 
 def products(kind, extents):
     a, b, c = extents
-    if kind in ("gemm", "i8"):
+    if kind in ("gemm", "gemm-f16", "i8"):
         return a * b * c
     return 9 * a * a * b * c * (4 if kind == "enlarged" else 1)
 

@@ -153,7 +153,9 @@ import Testing
       width: 64, height: 64, pixels: [UInt8](repeating: 0, count: 3 * 64 * 64))
     (request.width, request.height) = (64, 64)
     let plan = try StableDiffusion(model, machine: try Machine()).memoryPlan(request)
-    #expect(plan.stages.count == 5 && plan.peak > 3_000_000_000)
+    // Nearly all of it are the denoiser's halves as they lie in the file.
+    #expect(plan.stages.count == 5)
+    #expect((1_700_000_000..<2_100_000_000).contains(plan.peak))
   }
 
   // MARK: What is not right

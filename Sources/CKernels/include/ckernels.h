@@ -49,7 +49,7 @@ enum weight_format {
     WEIGHT_F32 = 0,
     WEIGHT_F16,
     WEIGHT_BF16,
-    WEIGHT_I8,
+    WEIGHT_I8,  // for winograd with factors
     WEIGHT_I4,  // 8 is added; the lower of two columns in the low half of a byte. Not for winograd.
 };
 

@@ -204,30 +204,32 @@ static void winograd_inputs(const struct winograd_pass *pass, const struct winog
 ALWAYS_INLINE void winograd_filter_row(const struct winograd_pass *pass,
                                        const struct winograd_scratch *s, size_t panel,
                                        const size_t row, const size_t points,
-                                       const enum weight_format format) {
-    const struct packed_weight *weight = &pass->args->weight;
-    const float *factors = weight->factors ? weight->factors + panel * TILE_COLUMNS : NULL;
+                                       const enum weight_format format, const bool has_factors) {
     size_t tap = s->filter_point;  // a panel's taps lie as far apart as the points of its transform
+    const struct packed_weight *weight = &pass->args->weight;
+    const char *values = (const char *)weight->values + packed_bytes(9 * panel * tap, format);
+    const float *factors = has_factors ? weight->factors + panel * TILE_COLUMNS : NULL;
+    float *filters = s->filters;
+    size_t row_phase = pass->row_phase, column_phase = pass->column_phase;
     for (size_t i = 0; i < tap; i += LANES) {
+        vec factor = has_factors ? v_load(factors + i % TILE_COLUMNS) : v_zero();
         vec line[3], g[6];
         UNROLL
         for (size_t column = 0; column < 3; column++) {
+            const char *first = values + packed_bytes(column * tap + i, format);
             vec w[3];
             UNROLL
             for (size_t j = 0; j < 3; j++) {
-                size_t index = (9 * panel + 3 * j + column) * tap + i;
-                w[j] = v_packed(weight->values, index, format);
-                if (format != WEIGHT_F32 && factors) {
-                    w[j] = v_mul(w[j], v_load(factors + i % TILE_COLUMNS));
-                }
+                w[j] = v_packed(first + packed_bytes(j * 3 * tap, format), 0, format);
+                w[j] = has_factors ? v_mul(w[j], factor) : w[j];
             }
-            winograd_filter(g, 1, w[0], w[1], w[2], points, pass->row_phase);
+            winograd_filter(g, 1, w[0], w[1], w[2], points, row_phase);
             line[column] = g[row];
         }
-        winograd_filter(g, 1, line[0], line[1], line[2], points, pass->column_phase);
+        winograd_filter(g, 1, line[0], line[1], line[2], points, column_phase);
         UNROLL
         for (size_t column = 0; column < points; column++) {
-            v_store(s->filters + column * s->filter_point + i, g[column]);
+            v_store(filters + column * tap + i, g[column]);
         }
     }
 }
@@ -235,33 +237,43 @@ ALWAYS_INLINE void winograd_filter_row(const struct winograd_pass *pass,
 /// The row of points is a constant where its sums are made, so that no other row's are.
 ALWAYS_INLINE void winograd_filters_of(const struct winograd_pass *pass,
                                        const struct winograd_scratch *s, size_t panel, size_t row,
-                                       const enum weight_format format) {
+                                       const enum weight_format format, const bool has_factors) {
     if (pass->points == 5) {
         switch (row) {
-            case 0: winograd_filter_row(pass, s, panel, 0, 5, format); return;
-            case 1: winograd_filter_row(pass, s, panel, 1, 5, format); return;
-            case 2: winograd_filter_row(pass, s, panel, 2, 5, format); return;
-            case 3: winograd_filter_row(pass, s, panel, 3, 5, format); return;
-            default: winograd_filter_row(pass, s, panel, 4, 5, format); return;
+            case 0: winograd_filter_row(pass, s, panel, 0, 5, format, has_factors); return;
+            case 1: winograd_filter_row(pass, s, panel, 1, 5, format, has_factors); return;
+            case 2: winograd_filter_row(pass, s, panel, 2, 5, format, has_factors); return;
+            case 3: winograd_filter_row(pass, s, panel, 3, 5, format, has_factors); return;
+            default: winograd_filter_row(pass, s, panel, 4, 5, format, has_factors); return;
         }
     }
     switch (row) {
-        case 0: winograd_filter_row(pass, s, panel, 0, 6, format); return;
-        case 1: winograd_filter_row(pass, s, panel, 1, 6, format); return;
-        case 2: winograd_filter_row(pass, s, panel, 2, 6, format); return;
-        case 3: winograd_filter_row(pass, s, panel, 3, 6, format); return;
-        case 4: winograd_filter_row(pass, s, panel, 4, 6, format); return;
-        default: winograd_filter_row(pass, s, panel, 5, 6, format); return;
+        case 0: winograd_filter_row(pass, s, panel, 0, 6, format, has_factors); return;
+        case 1: winograd_filter_row(pass, s, panel, 1, 6, format, has_factors); return;
+        case 2: winograd_filter_row(pass, s, panel, 2, 6, format, has_factors); return;
+        case 3: winograd_filter_row(pass, s, panel, 3, 6, format, has_factors); return;
+        case 4: winograd_filter_row(pass, s, panel, 4, 6, format, has_factors); return;
+        default: winograd_filter_row(pass, s, panel, 5, 6, format, has_factors); return;
     }
 }
 
 static void winograd_filters(const struct winograd_pass *pass, const struct winograd_scratch *s,
                              size_t panel, size_t row) {
-    switch (pass->args->weight.format) {
-        case WEIGHT_F16: winograd_filters_of(pass, s, panel, row, WEIGHT_F16); return;
-        case WEIGHT_BF16: winograd_filters_of(pass, s, panel, row, WEIGHT_BF16); return;
-        case WEIGHT_I8: winograd_filters_of(pass, s, panel, row, WEIGHT_I8); return;
-        default: winograd_filters_of(pass, s, panel, row, WEIGHT_F32); return;
+    enum weight_format format = pass->args->weight.format;
+    if (format == WEIGHT_F32) {
+        winograd_filters_of(pass, s, panel, row, WEIGHT_F32, false);
+    } else if (format == WEIGHT_I8) {
+        winograd_filters_of(pass, s, panel, row, WEIGHT_I8, true);
+    } else if (pass->args->weight.factors) {
+        if (format == WEIGHT_F16) {
+            winograd_filters_of(pass, s, panel, row, WEIGHT_F16, true);
+        } else {
+            winograd_filters_of(pass, s, panel, row, WEIGHT_BF16, true);
+        }
+    } else if (format == WEIGHT_F16) {
+        winograd_filters_of(pass, s, panel, row, WEIGHT_F16, false);
+    } else {
+        winograd_filters_of(pass, s, panel, row, WEIGHT_BF16, false);
     }
 }
 
@@ -357,6 +369,7 @@ static void winograd_f32(const struct conv2d_f32_args *args, float *scratch, siz
     ASSUME(tile_begin < tile_end && panel_begin < panel_end);
     ASSUME(args->upsample == 1 || args->upsample == 2);
     ASSUME(args->weight.format != WEIGHT_I4);
+    ASSUME(args->weight.format != WEIGHT_I8 || args->weight.factors);
     struct range tiles = {tile_begin, tile_end}, panels = {panel_begin, panel_end};
     struct winograd_pass pass = {.args = args, .points = winograd_points(args), .scale = 1};
     if (args->upsample == 1) {
