@@ -89,9 +89,9 @@ extension Weight {
     func has(_ words: [String]) -> Bool {
       parts.contains { part in words.contains { part.contains($0) } }
     }
-    if shape.rank == 4, !isDepthwise,
-      min(shape[0], shape[1]) <= 4 || has(["conv_in", "conv_out", "patch_embed"])
-    {
+    // The first one over a picture may: pixels have no more than 8 bits to begin with.
+    let isNarrow = shape.rank == 4 && (shape[0] <= 4 || shape[1] <= 4 && shape[1] != 3)
+    if shape.rank == 4, !isDepthwise, isNarrow || has(["conv_in", "conv_out", "patch_embed"]) {
       return "first or last convolution"
     }
     if has(["time_embedding", "timestep_embed", "time_embed", "t_embedder"]) {

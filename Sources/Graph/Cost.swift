@@ -26,7 +26,8 @@ extension Graph {
       cost.operationCount = 2 * output.rows * op.columns * op.depth
       cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.columns * op.depth
     case .conv2D(let op):
-      cost.operationCount = 2 * output.count * op.weight.columns
+      let depth = op.kernelHeight * op.kernelWidth * (op.weight.shape[1] - op.paddedChannels)
+      cost.operationCount = 2 * output.count * depth
       cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.weight.shape.count
     case .attention(let op):
       let keys = self[node.inputs[1]].shape[1]

@@ -28,15 +28,16 @@ extension Op {
     case .transpose(let op): try op.outputShape(inputs)
     case .slice(let op): try op.outputShape(inputs)
     case .concatenate(let op): try op.outputShape(inputs)
-    case .activation, .affine, .softmax, .l2Normalize, .keyBias, .maskWeights, .quantize:
+    case .activation, .affine, .softmax, .l2Normalize, .keyBias, .maskWeights:
       try sameShape(inputs)
+    case .quantize(let op): try op.outputShape(inputs)
     }
   }
 
   /// Whether inputs may be quantized: the left operand and the residual of an integer product, a view's source.
   package var readsIntegers: Bool {
     switch self {
-    case .linear, .conv2D, .reshape: true
+    case .linear, .conv2D, .maxPool, .reshape: true
     default: false
     }
   }
@@ -44,7 +45,8 @@ extension Op {
   /// Whether the output may be quantized.
   package var writesIntegers: Bool {
     switch self {
-    case .linear, .conv2D, .layerNorm, .groupNorm, .activation, .gatedGELU, .reshape, .quantize: true
+    case .linear, .conv2D, .layerNorm, .groupNorm, .activation, .gatedGELU: true
+    case .maxPool, .reshape, .quantize: true
     default: false
     }
   }

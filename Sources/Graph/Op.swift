@@ -20,7 +20,7 @@ package enum Op: Sendable {
   case gateAdd(GateAdd)
   case gatedGELU
   /// Numbers as 8-bit integers, as the output's `quantization` says.
-  case quantize
+  case quantize(Quantize)
   // Normalization
   case layerNorm(LayerNorm)
   case groupNorm(GroupNorm)

@@ -110,6 +110,24 @@ package struct IntegerGemmCall {
   }
 }
 
+extension ConvolutionGeometry {
+  /// What the integer kernels take. y is `nil` where the epilogue stores integers.
+  func integerArguments(
+    x: UnsafePointer<Int8>, packed: UnsafePointer<Int8>?, y: UnsafeMutablePointer<Float>?,
+    yRowGap: Int, epilogue: epilogue_i8
+  ) -> conv2d_i8_args {
+    precondition(xPixelStride >= inputChannels)
+    precondition(yPixelStride >= outputChannels)
+    return conv2d_i8_args(
+      x: x, packed: packed, y: y, x_pixel_stride: xPixelStride, y_pixel_stride: yPixelStride,
+      y_row_gap: yRowGap, batch: batch, input_height: inputHeight, input_width: inputWidth,
+      input_channels: inputChannels, output_height: outputHeight, output_width: outputWidth,
+      output_channels: outputChannels, kernel_height: kernelHeight, kernel_width: kernelWidth,
+      stride_height: stride, stride_width: stride, pad_top: padTop, pad_left: padLeft,
+      dilation_height: dilation, dilation_width: dilation, upsample: upsample, epilogue: epilogue)
+  }
+}
+
 /// One integer convolution, ready to run.
 package struct IntegerConv2DCall {
   private let kernel: gemm_i8_kernels
@@ -124,22 +142,14 @@ package struct IntegerConv2DCall {
     epilogue: IntegerEpilogue
   ) {
     let g = geometry
-    precondition(g.xPixelStride >= g.inputChannels)
-    precondition(g.yPixelStride >= g.outputChannels)
     precondition(y != nil || epilogue.integers != nil)
     precondition(yRowGap == 0 || epilogue.floats.residual == nil)
     precondition(weights.columns == g.outputChannels)
     precondition(weights.depth == g.kernelHeight * g.kernelWidth * g.inputChannels)
     kernel = kernels.raw.pointee.gemm_i8
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
-    arguments = conv2d_i8_args(
-      x: x, packed: weights.values, y: y, x_pixel_stride: g.xPixelStride,
-      y_pixel_stride: g.yPixelStride, y_row_gap: yRowGap, batch: g.batch, input_height: g.inputHeight,
-      input_width: g.inputWidth, input_channels: g.inputChannels, output_height: g.outputHeight,
-      output_width: g.outputWidth, output_channels: g.outputChannels,
-      kernel_height: g.kernelHeight, kernel_width: g.kernelWidth, stride_height: g.stride,
-      stride_width: g.stride, pad_top: g.padTop, pad_left: g.padLeft, dilation_height: g.dilation,
-      dilation_width: g.dilation, upsample: g.upsample, epilogue: epilogue.raw)
+    arguments = g.integerArguments(
+      x: x, packed: weights.values, y: y, yRowGap: yRowGap, epilogue: epilogue.raw)
     pixelCount = g.pixelCount
     panelCount = weights.panelCount
   }

@@ -204,8 +204,11 @@ package struct DepthwiseCall {
 
 /// One max pooling, ready to run.
 package struct MaxPoolCall {
-  private let kernel: max_pool_f32_fn
-  private let arguments: conv2d_f32_args
+  private enum Work {
+    case floats(max_pool_f32_fn, conv2d_f32_args)
+    case integers(max_pool_i8_fn, conv2d_i8_args)
+  }
+  private let work: Work
   package let rowCount: Int
 
   package init(
@@ -213,14 +216,33 @@ package struct MaxPoolCall {
     y: UnsafeMutablePointer<Float>
   ) {
     precondition(geometry.inputChannels == geometry.outputChannels)
-    kernel = kernels.raw.pointee.max_pool_f32
-    arguments = geometry.arguments(
-      x: x, weight: packed_weight(), zeros: nil, y: y, epilogue: KernelEpilogue())
+    work = .floats(
+      kernels.raw.pointee.max_pool_f32,
+      geometry.arguments(
+        x: x, weight: packed_weight(), zeros: nil, y: y, epilogue: KernelEpilogue()))
+    rowCount = geometry.rowCount
+  }
+
+  package init(
+    kernels: KernelTable, geometry: ConvolutionGeometry, x: UnsafePointer<Int8>,
+    y: UnsafeMutablePointer<Int8>
+  ) {
+    precondition(geometry.inputChannels == geometry.outputChannels)
+    var epilogue = epilogue_i8()
+    epilogue.integers = y
+    work = .integers(
+      kernels.raw.pointee.max_pool_i8,
+      geometry.integerArguments(x: x, packed: nil, y: nil, yRowGap: 0, epilogue: epilogue))
     rowCount = geometry.rowCount
   }
 
   package func run(rows: Range<Int>) {
-    withUnsafePointer(to: arguments) { kernel($0, rows.lowerBound, rows.upperBound) }
+    switch work {
+    case .floats(let kernel, let arguments):
+      withUnsafePointer(to: arguments) { kernel($0, rows.lowerBound, rows.upperBound) }
+    case .integers(let kernel, let arguments):
+      withUnsafePointer(to: arguments) { kernel($0, rows.lowerBound, rows.upperBound) }
+    }
   }
 }
 

@@ -42,7 +42,7 @@ package struct Lowering {
     case .modulate(let op): [modulate(op, node)]
     case .gateAdd(let op): [gateAdd(op, node)]
     case .gatedGELU: [gatedGELU(node)]
-    case .quantize: [quantize(node)]
+    case .quantize(let op): [quantize(op, node)]
     case .layerNorm(let op): [layerNorm(op, node)]
     case .groupNorm(let op): groupNorm(op, node)
     case .channelAffine(let op): [channelAffine(op, node)]

@@ -42,6 +42,44 @@ private let poolings: [ConvolutionCase] =
     #expect(bits(y.values) == bits(expected))
   }
 
+  @Test(arguments: Level.running, poolings.indices)
+  func maxPoolOfIntegers(level: Level, index: Int) {
+    let pooling = poolings[index]
+    let input = randomIntegers(pooling.x.count, seed: 3)
+    let x = GuardedBytes(input)
+    let channels = pooling.inputChannels
+    let count = (pooling.pixelCount - 1) * pooling.yPixelStride + channels
+    let y = GuardedBytes(count: count, filledWith: 7)
+    let g = pooling.geometry
+    var arguments = conv2d_i8_args()
+    arguments.x = UnsafePointer(x.start)
+    arguments.epilogue.integers = y.start
+    (arguments.x_pixel_stride, arguments.y_pixel_stride) = (g.x_pixel_stride, g.y_pixel_stride)
+    (arguments.input_height, arguments.input_width) = (g.input_height, g.input_width)
+    (arguments.output_height, arguments.output_width) = (g.output_height, g.output_width)
+    (arguments.kernel_height, arguments.kernel_width) = (g.kernel_height, g.kernel_width)
+    (arguments.stride_height, arguments.stride_width) = (g.stride_height, g.stride_width)
+    (arguments.pad_top, arguments.pad_left, arguments.batch) = (g.pad_top, g.pad_left, g.batch)
+    (arguments.input_channels, arguments.output_channels) = (channels, channels)
+    let rows = pooling.batch * pooling.outputHeight
+    for row in stride(from: 0, to: rows, by: 2) {
+      level.table.pointee.max_pool_i8(&arguments, row, min(row + 2, rows))
+    }
+    var expected = [Int8](repeating: 7, count: count)
+    for pixel in 0..<pooling.pixelCount {
+      for channel in 0..<channels {
+        let window = (0..<pooling.taps).compactMap { tap in
+          pooling.inputIndex(
+            pixel: pixel, kernelRow: tap / pooling.kernelWidth,
+            kernelColumn: tap % pooling.kernelWidth
+          ).map { input[$0 + channel] }
+        }
+        expected[pixel * pooling.yPixelStride + channel] = window.max() ?? -128
+      }
+    }
+    #expect(y.values == expected)
+  }
+
   @Test(arguments: Level.running, [1, 3, 8, 17])
   func upsampling(level: Level, channels: Int) {
     let (height, width) = (3, 5)

@@ -132,6 +132,34 @@ private struct IntegerWeights: WeightSource {
     try check(graph, meanTolerance: 6e-3)
   }
 
+  /// A picture's pixels get a fourth number; the pooling of integers comes before the block that reads them
+  /// twice.
+  @Test func picturesStayIntegersThroughPooling() throws {
+    let shapes: [String: Shape] = [
+      "first.weight": [20, 3, 7, 7], "first.bias": [20], "a.weight": [20, 20, 3, 3],
+      "b.weight": [20, 20, 3, 3], "a.bias": [20],
+    ]
+    let activations = Weight.Activations.staticPerTensor(scale: 0.03, zeroPoint: -100)
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [2, 25, 31, 3])
+    var t = try g.conv2D(
+      x, at: Scope("first"), to: 20, kernel: 7, stride: 2, padding: Conv2D.Padding(3))
+    t = try g.activation(.relu, t)
+    t = try g.add(.maxPool(Pool(window: 3, stride: 2, padding: 1)), [t], "pool")
+    var u = try g.conv2D(t, at: Scope("a"), to: 20, kernel: 3)
+    u = try g.activation(.relu, u)
+    u = try g.conv2D(u, at: Scope("b"), to: 20, kernel: 3, bias: false)
+    g.output("y", try g.activation(.relu, try g.add(u, t)))
+    let graph = Optimizer.optimize(g.graph)
+    #expect(count(graph, "quantize") == 1)
+    let pooled = graph.nodes.first { $0.op.name == "max_pool" }?.output
+    #expect(pooled.map { graph[$0].elementType } == .i8)
+    let first = graph.nodes.first { $0.op.name == "conv2d" }
+    let products = 2 * 13 * 16 * 20 * 147
+    #expect(first.map { graph.cost(of: $0).operationCount } == 2 * products)
+    try check(graph)
+  }
+
   /// A convolution of few outputs becomes a product of taps and their sum, of integers as of floats.
   @Test(arguments: [true, false], [1, 2])
   func fewOutputsAreMultipliedTapByTap(isInteger: Bool, padding: Int) throws {

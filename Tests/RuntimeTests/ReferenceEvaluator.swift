@@ -90,7 +90,8 @@ struct ReferenceEvaluator {
         }
       }
     case .affine(let op): return x[0].map { $0 * Double(op.scale) + Double(op.shift) }
-    case .quantize: return x[0]
+    case .quantize(let op):
+      return rows(x[0], out.columns - op.padding) { $0 + [Double](repeating: 0, count: op.padding) }
     case .modulate(let op): return modulate(op, x, shapes)
     case .gateAdd(let op): return gateAdd(op, x, shapes)
     case .gatedGELU: return gatedGELU(x[0], out)

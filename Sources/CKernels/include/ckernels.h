@@ -347,6 +347,9 @@ typedef void (*mean_rows_f32_fn)(float *y, const float *x, const float *weight, 
 /// output rows [row_begin, row_end) of batch * output_height.
 typedef void (*max_pool_f32_fn)(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 
+/// The same of integers, which have their order; y is epilogue.integers. A window outside the image: -128.
+typedef void (*max_pool_i8_fn)(const struct conv2d_i8_args *args, size_t row_begin, size_t row_end);
+
 /// Enlarges an NHWC image by two to the nearest neighbour; rows are those of the output image.
 /// x: [height, width, channels], y: [2 height, 2 width, channels].
 typedef void (*upsample2x_f32_fn)(float *y, const float *x, size_t width, size_t channels,
@@ -425,6 +428,7 @@ struct kernel_table {
     l2_normalize_f32_fn l2_normalize_f32;
     mean_rows_f32_fn mean_rows_f32;
     max_pool_f32_fn max_pool_f32;
+    max_pool_i8_fn max_pool_i8;
     upsample2x_f32_fn upsample2x_f32;
     sum_taps_f32_fn sum_taps_f32;
     transpose_f32_fn transpose_f32;

@@ -26,6 +26,30 @@ static void max_pool_f32(const struct conv2d_f32_args *args, size_t row_begin, s
     }
 }
 
+static void max_pool_i8(const struct conv2d_i8_args *args, size_t row_begin, size_t row_end) {
+    size_t channels = args->input_channels;
+    for (size_t i = row_begin * args->output_width; i < row_end * args->output_width; i++) {
+        size_t row = i / args->output_width, column = i % args->output_width;
+        size_t image = row / args->output_height * args->input_height;
+        size_t top = row % args->output_height * args->stride_height - args->pad_top;
+        size_t left = column * args->stride_width - args->pad_left;
+        int8_t *y = args->epilogue.integers + i * args->y_pixel_stride;
+        memset(y, -128, channels);
+        for (size_t tap = 0; tap < args->kernel_height * args->kernel_width; tap++) {
+            size_t from_row = top + tap / args->kernel_width;
+            size_t from_column = left + tap % args->kernel_width;
+            if (from_row >= args->input_height || from_column >= args->input_width) {
+                continue;
+            }
+            size_t pixel = (image + from_row) * args->input_width + from_column;
+            const int8_t *x = args->x + pixel * args->x_pixel_stride;
+            for (size_t c = 0; c < channels; c++) {
+                y[c] = x[c] > y[c] ? x[c] : y[c];
+            }
+        }
+    }
+}
+
 static void upsample2x_f32(float *y, const float *x, size_t width, size_t channels,
                            size_t row_begin, size_t row_end) {
     ASSUME(y != x);
@@ -169,6 +193,7 @@ void table_scalar_layout(struct kernel_table *table);
 
 void table_scalar_layout(struct kernel_table *table) {
     table->max_pool_f32 = max_pool_f32;
+    table->max_pool_i8 = max_pool_i8;
     table->upsample2x_f32 = upsample2x_f32;
     table->sum_taps_f32 = sum_taps_f32;
     table->transpose_f32 = transpose_f32;

@@ -15,6 +15,7 @@ static void fill_shared(struct kernel_table *table) {
     table->l2_normalize_f32 = l2_normalize_f32;
     table->mean_rows_f32 = mean_rows_f32;
     table->max_pool_f32 = max_pool_f32;
+    table->max_pool_i8 = max_pool_i8;
     table->f32_from_f16 = f32_from_f16;
     table->f32_from_bf16 = f32_from_bf16;
     table->f32_from_i8 = f32_from_i8;

@@ -17,6 +17,8 @@ package struct Conv2D: Sendable {
   package var dilation: Int
   package var groups: Int
   package var upsample = 1
+  /// Channels of input and weight that are zeros, put there to fill a group.
+  package private(set) var paddedChannels = 0
   package var epilogue = Epilogue()
 
   package struct Padding: Hashable, Sendable {
@@ -52,6 +54,26 @@ package struct Conv2D: Sendable {
     guard groups == 1, let quantization = weight.inputQuantization else { return nil }
     let isPointwise = kernelHeight == 1 && kernelWidth == 1 && stride == 1 && upsample == 1
     return quantization == .rows && !(isPointwise && padding == Padding(0)) ? nil : quantization
+  }
+
+  /// The same convolution of an input with `count` more channels, which are multiplied by zeros. The weight
+  /// is one of integers.
+  func paddingChannels(by count: Int) -> Conv2D {
+    let shape = weight.shape
+    let (taps, channels) = (shape[1] * shape[2] * shape[3], count * shape[2] * shape[3])
+    var bytes: [UInt8] = []
+    for row in 0..<shape[0] {
+      bytes += weight.bytes[row * taps..<(row + 1) * taps]
+      bytes += [UInt8](repeating: 0, count: channels)
+    }
+    let memory = FloatStorage(bytes: bytes)
+    var result = self
+    result.weight = Weight(
+      name: weight.name, shape: [shape[0], shape[1] + count, shape[2], shape[3]],
+      storage: weight.storage, activations: weight.activations,
+      bytes: UnsafeRawBufferPointer(rebasing: memory.bytes[..<bytes.count]), owner: memory)
+    result.paddedChannels += count
+    return result
   }
 
   package var kernelHeight: Int { weight.shape[2] }

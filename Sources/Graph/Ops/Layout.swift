@@ -46,6 +46,19 @@ package struct Pool: Hashable, Sendable {
   }
 }
 
+/// Numbers as 8-bit integers. `padding` zeros come behind each row, so that rows of few numbers fill whole
+/// groups of an integer product.
+package struct Quantize: Hashable, Sendable {
+  package var padding = 0
+
+  package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
+    guard inputs.count == 1 else { throw .inputCount(expected: 1...1, found: inputs.count) }
+    guard padding > 0 else { return inputs[0] }
+    guard inputs[0].rank > 0 else { throw .rank(input: 0, expected: 1...8, found: 0) }
+    return Shape(inputs[0].extents.dropLast() + [inputs[0].columns + padding])
+  }
+}
+
 /// The same numbers under another shape; costs nothing.
 package struct Reshape: Hashable, Sendable {
   package var shape: Shape

@@ -8,10 +8,14 @@ extension Optimizer {
     var nodes: [Node] = []
     for var node in graph.nodes {
       if let quantization = node.op.inputQuantization, graph[node.inputs[0]].elementType == .f32 {
-        let wish = Wish(value: node.inputs[0], quantization: quantization)
+        let padding = node.padChannels()
+        let wish = Wish(value: node.inputs[0], quantization: quantization, padding: padding)
         if made[wish] == nil {
-          let output = graph.addValue(graph[wish.value].quantized(quantization))
-          nodes.append(Node(op: .quantize, inputs: [wish.value], output: output))
+          let op = Quantize(padding: padding)
+          var info = graph[wish.value].quantized(quantization)
+          info.shape = Shape(info.shape.extents.dropLast() + [info.shape.columns + padding])
+          let output = graph.addValue(info)
+          nodes.append(Node(op: .quantize(op), inputs: [wish.value], output: output))
           made[wish] = output
         }
         node.inputs[0] = made[wish] ?? wish.value
@@ -24,6 +28,7 @@ extension Optimizer {
   private struct Wish: Hashable {
     let value: ValueID
     let quantization: Quantization
+    let padding: Int
   }
 
   /// Lets integer products add the integers of a value that else only quantizations read, so that its floats
@@ -33,8 +38,8 @@ extension Optimizer {
     var residuals: [ValueID: [Int]] = [:]
     var others = Set(graph.outputs.map(\.value))
     for (index, node) in graph.nodes.enumerated() {
-      if case .quantize = node.op {
-        guard case .tensor = graph[node.output].quantization else { continue }
+      if case .quantize(let op) = node.op {
+        guard case .tensor = graph[node.output].quantization, op.padding == 0 else { continue }
         copies[node.inputs[0]] = copies[node.inputs[0]] ?? node.output
       } else {
         let residual = node.op.inputQuantization == nil ? nil : node.residual
@@ -53,15 +58,16 @@ extension Optimizer {
     let makers = graph.makers()
     var dead: Set<Int> = []
     for (index, node) in graph.nodes.enumerated() {
-      guard case .quantize = node.op, let quantization = graph[node.output].quantization else {
-        continue
-      }
-      // From the quantization up through views that nobody else reads to what computes.
+      guard case .quantize(let op) = node.op, op.padding == 0,
+        let quantization = graph[node.output].quantization
+      else { continue }
+      // From the quantization up, through what gives the same before and behind it and nobody else reads, to
+      // what computes.
       var chain: [Int] = []
       var value = node.inputs[0]
       while readers[value.index] == 1, let maker = makers[value.index] {
         chain.append(maker)
-        guard case .reshape = graph.nodes[maker].op else { break }
+        guard graph.nodes[maker].op.commutes(with: quantization) else { break }
         value = graph.nodes[maker].inputs[0]
       }
       guard let producer = chain.last, readers[value.index] == 1,
@@ -91,6 +97,17 @@ extension Node {
   }
 }
 
+extension Node {
+  /// Gives a convolution over pixels of one to three numbers, as the first one over a picture is, four
+  /// channels: a window's row is then a run of whole groups. Returns how many more they are.
+  fileprivate mutating func padChannels() -> Int {
+    guard case .conv2D(let op) = op, op.kernelWidth > 1, op.weight.shape[1] < 4 else { return 0 }
+    let count = 4 - op.weight.shape[1]
+    self.op = .conv2D(op.paddingChannels(by: count))
+    return count
+  }
+}
+
 extension Op {
   /// What a product's weights ask of its first input.
   fileprivate var inputQuantization: Quantization? {
@@ -98,6 +115,16 @@ extension Op {
     case .linear(let op): op.inputQuantization
     case .conv2D(let op): op.inputQuantization
     default: nil
+    }
+  }
+
+  /// Whether it makes no difference if the input or the output is quantized.
+  fileprivate func commutes(with quantization: Quantization) -> Bool {
+    switch self {
+    case .reshape: true
+    // What is larger stays so.
+    case .maxPool: quantization != .rows
+    default: false
     }
   }
 

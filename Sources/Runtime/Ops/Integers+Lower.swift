@@ -4,10 +4,10 @@ import PipitTensors
 
 /// Where and how a step stores rows of numbers as integers.
 struct IntegerStore {
-  let target: UnsafeMutablePointer<Int8>
+  var target: UnsafeMutablePointer<Int8>
   let quantization: Quantization
   let rows: Int
-  let columns: Int
+  var columns: Int
 
   func store(
     _ x: UnsafePointer<Float>, rows: Range<Int>, _ kernels: KernelTable
@@ -138,12 +138,36 @@ extension Lowering {
       columns: shape.columns)
   }
 
-  func quantize(_ node: Node) -> Step {
-    guard let output = integerStore(node) else { preconditionFailure("not quantized") }
-    let count = output.rows * output.columns
-    return QuantizeStep(
-      Split(output.rows, tiles: tiles(operations: count / 4)), x: source(node.inputs[0]),
-      output: output, kernels: kernels)
+  func quantize(_ op: Quantize, _ node: Node) -> Step {
+    guard var output = integerStore(node) else { preconditionFailure("not quantized") }
+    let split = Split(output.rows, tiles: tiles(operations: output.rows * output.columns / 4))
+    let x = source(node.inputs[0])
+    guard op.padding > 0 else { return QuantizeStep(split, x: x, output: output, kernels: kernels) }
+    guard case .tensor(_, let zeroPoint) = output.quantization else {
+      preconditionFailure("rows with scales have no padding")
+    }
+    let (columns, padded) = (output.columns - op.padding, output.columns)
+    precondition(padded == MemoryLayout<UInt32>.size)
+    output.columns = columns
+    return RangeStep(split) { [kernels, output] rows in
+      let target = output.target + rows.lowerBound * padded
+      // At the end of where they belong, from where they move forwards.
+      let dense = target + rows.count * op.padding
+      var part = output
+      part.target = dense
+      part.store(x + rows.lowerBound * columns, rows: 0..<rows.count, kernels)
+      let mask = ~UInt32(0) >> UInt32(8 * op.padding)
+      let zeros = ~mask & 0x0101_0101 &* UInt32(UInt8(bitPattern: zeroPoint))
+      for row in 0..<rows.count - 1 {
+        let word = UnsafeRawPointer(dense + row * columns).loadUnaligned(as: UInt32.self)
+        UnsafeMutableRawPointer(target + row * padded)
+          .storeBytes(of: word & mask | zeros, as: UInt32.self)
+      }
+      // Behind the last one memory may be another's.
+      let last = rows.count - 1
+      for column in 0..<columns { target[last * padded + column] = dense[last * columns + column] }
+      for column in columns..<padded { target[last * padded + column] = zeroPoint }
+    }
   }
 
   /// Rows that fit into the cache before they become integers.

@@ -48,8 +48,12 @@ extension Lowering {
     geometry.padLeft = op.padding
     geometry.xPixelStride = input[3]
     geometry.yPixelStride = output[3]
-    let call = MaxPoolCall(
-      kernels: kernels, geometry: geometry, x: source(node.inputs[0]), y: target(node.output))
+    let call =
+      graph[node.output].quantization == nil
+      ? MaxPoolCall(
+        kernels: kernels, geometry: geometry, x: source(node.inputs[0]), y: target(node.output))
+      : MaxPoolCall(
+        kernels: kernels, geometry: geometry, x: integers(node.inputs[0]), y: integers(node.output))
     let tiles = tiles(operations: output.count * op.window * op.window / 8)
     return RangeStep(Split(call.rowCount, tiles: tiles)) { call.run(rows: $0) }
   }
