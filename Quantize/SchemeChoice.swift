@@ -89,8 +89,8 @@ extension Weight {
     func has(_ words: [String]) -> Bool {
       parts.contains { part in words.contains { part.contains($0) } }
     }
-    // The first one over a picture may: pixels have no more than 8 bits to begin with.
-    let isNarrow = shape.rank == 4 && (shape[0] <= 4 || shape[1] <= 4 && shape[1] != 3)
+    // Those that read or make a picture may: pixels have no more than 8 bits themselves.
+    let isNarrow = shape.rank == 4 && shape.extents.prefix(2).contains { $0 <= 4 && $0 != 3 }
     if shape.rank == 4, !isDepthwise, isNarrow || has(["conv_in", "conv_out", "patch_embed"]) {
       return "first or last convolution"
     }

@@ -65,7 +65,8 @@ package final class Program {
   /// The kernel that computes a node, by name; `nil` for nodes of which nothing is computed.
   package func kernelName(ofNode index: Int) -> String? {
     guard let first = steps[index].steps.first else { return nil }
-    return first.kernelName ?? graph.nodes[index].op.name + "_f32"
+    let type = graph[graph.nodes[index].output].elementType == .i8 ? "_i8" : "_f32"
+    return first.kernelName ?? graph.nodes[index].op.name + type
   }
 
   /// Bytes of memory that steps use besides the arena while they run.

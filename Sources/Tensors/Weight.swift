@@ -123,24 +123,16 @@ extension Weight {
   }
 }
 
-/// Owns a block of floats or of other numbers, 64-byte aligned.
+/// Owns a block of floats, 64-byte aligned.
 package final class FloatStorage: Sendable {
   // SAFETY: written only in `init`; freed in `deinit`.
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
 
   package init(_ values: [Float]) {
-    bytes = values.withUnsafeBytes { Self.copy($0) }
-  }
-
-  /// Of numbers that are not floats.
-  package init(bytes values: [UInt8]) {
-    bytes = values.withUnsafeBytes { Self.copy($0) }
-  }
-
-  private static func copy(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 64)
-    block.copyMemory(from: source)
-    return UnsafeRawBufferPointer(block)
+    let byteCount = values.count * MemoryLayout<Float>.stride
+    let block = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+    values.withUnsafeBytes { block.copyMemory(from: $0) }
+    bytes = UnsafeRawBufferPointer(block)
   }
 
   deinit { bytes.deallocate() }

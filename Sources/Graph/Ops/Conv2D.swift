@@ -61,17 +61,17 @@ package struct Conv2D: Sendable {
   func paddingChannels(by count: Int) -> Conv2D {
     let shape = weight.shape
     let (taps, channels) = (shape[1] * shape[2] * shape[3], count * shape[2] * shape[3])
-    var bytes: [UInt8] = []
-    for row in 0..<shape[0] {
-      bytes += weight.bytes[row * taps..<(row + 1) * taps]
-      bytes += [UInt8](repeating: 0, count: channels)
+    let memory = ByteStorage(count: shape[0] * (taps + channels)) { target in
+      for index in target.indices {
+        let (row, tap) = index.quotientAndRemainder(dividingBy: taps + channels)
+        target[index] = tap < taps ? weight.bytes[row * taps + tap] : 0
+      }
     }
-    let memory = FloatStorage(bytes: bytes)
     var result = self
     result.weight = Weight(
       name: weight.name, shape: [shape[0], shape[1] + count, shape[2], shape[3]],
       storage: weight.storage, activations: weight.activations,
-      bytes: UnsafeRawBufferPointer(rebasing: memory.bytes[..<bytes.count]), owner: memory)
+      bytes: memory.bytes, owner: memory)
     result.paddedChannels += count
     return result
   }
