@@ -85,6 +85,19 @@ def colour_captions(concept, colour):
     return [english, with_article(english), f"{word}的{chinese}", f"一个{word}的{chinese}"]
 
 
+def painted_captions(written, concept, colour):
+    """One of the concept's written captions with a colour: a combination in other words. Which one, and in
+    what form, differs from colour to colour."""
+    turn = list(COLOURS).index(colour)
+    if not written:
+        return []
+    text = written[(concept + turn * 3) % len(written)]
+    if not text.isascii():
+        return [f"{COLOURS[colour][1]}的{text}"]
+    bare = re.sub(r"^(a|an|the) ", "", text)
+    return [f"{colour} {bare}" if (concept + turn) % 2 else f"{text}, painted {colour}"]
+
+
 class CaptionTable:
     """Unique texts, and for each group of pictures its captions by kind."""
 
@@ -113,6 +126,8 @@ def caption_table(pictures):
         if paintable(concept):
             for colour in COLOURS:
                 table.add(("colour", i, colour), "name", colour_captions(concept, colour))
+                wordings = painted_captions(written.get(i, []), i, colour)
+                table.add(("colour", i, colour), "written", wordings)
     for i, line in enumerate(pictures.lines):
         if line["source"] == "openclipart":
             words = [word for word in line["keywords"] if len(word) > 2]

@@ -2,8 +2,9 @@
 
 The denoiser learns pictures from names, and learns names by heart: "frozen treat in a cone" is no name.
 Here the caption layers are trained on, cheaply and without pictures: whatever caption a picture has is to
-give the vector that its name gave (the teacher), and to lie nearer to it than to any other name's. Noise on
-the token states and left out tokens keep the layers from learning captions by heart as well.
+give the vector that its name gave (the teacher), and to lie nearer to it than to any other name's; with a
+colour, nearer than to the same thing plain or in another colour. Noise on the token states and left out tokens
+keep the layers from learning captions by heart as well.
 """
 
 import argparse
@@ -15,12 +16,15 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+from captions import COLOURS
 from common import Clock, add_arguments, prepare
 from modules import PipitFlowMLP, load
 
-SHARES = {"concept": 0.7, "colour": 0.22, "clip": 0.08}
+SHARES = {"concept": 0.6, "colour": 0.34, "clip": 0.06}
 KINDS = {"name": 0.25, "written": 0.55, "keyword": 0.2}
 TEMPERATURE = 0.1
+CALM = 0.5  # of the noise where a colour is told: it hangs on one word
+PARTS = 4  # a batch is computed by length, in so many parts
 HELD_OUT = 26  # of 256 written captions, with --check
 
 
@@ -43,9 +47,12 @@ class Captions:
         self.captions, self.owners = torch.tensor(captions), torch.tensor(owners)
         self.weights = torch.tensor(weights)
 
+    def lengths(self, captions):
+        return self.starts[captions + 1] - self.starts[captions]
+
     def padded(self, captions):
         """States and mask of captions by id."""
-        lengths = self.starts[captions + 1] - self.starts[captions]
+        lengths = self.lengths(captions)
         places = torch.arange(int(lengths.max()))[None]
         rows = (self.starts[captions][:, None] + places).clamp(max=len(self.states) - 1)
         return self.states[rows].bfloat16(), places < lengths[:, None]
@@ -83,6 +90,8 @@ class Trainer:
         self.concepts = torch.tensor([i for i, kind in enumerate(kinds) if kind == "concept"])
         self.place = torch.full((len(kinds),), -1)
         self.place[self.concepts] = torch.arange(len(self.concepts))
+        self.is_painted = torch.tensor([kind == "colour" for kind in kinds])
+        self.siblings = self.painted_siblings()
         self.model = copy.deepcopy(teacher).requires_grad_(True).train()
         self.average = copy.deepcopy(teacher).requires_grad_(False)
         self.deviation = self.captions.states[:200_000].float().std(0).to(device)
@@ -100,28 +109,49 @@ class Trainer:
         found = self.vectors(teacher, torch.cat(names))
         return torch.stack([part.mean(0) for part in found.split([len(n) for n in names])])
 
-    def batch(self):
-        """States with noise and a mask that leaves tokens out, and the group of each caption."""
-        options = self.options
-        drawn = torch.multinomial(self.captions.weights, options.batch, replacement=True)
+    def painted_siblings(self):
+        """For each group that is painted: the groups of the same thing in every colour, -1 where there is none."""
+        index = {key: i for i, (key, _) in enumerate(self.captions.groups)}
+        return torch.tensor([
+            [index.get((*key[:2], colour), -1) if key[0] == "colour" else -1 for colour in COLOURS]
+            for key, _ in self.captions.groups])
+
+    def noisy(self, drawn):
+        """States with noise and a mask that leaves tokens out."""
+        options, owners = self.options, self.captions.owners[drawn]
         states, mask = (x.to(self.device) for x in self.captions.padded(self.captions.captions[drawn]))
+        calm = torch.where(self.is_painted[owners], CALM, 1.0).to(self.device)[:, None]
         spread = torch.empty_like(states).uniform_(-1.732, 1.732) * self.deviation.to(states.dtype)
-        strength = options.noise * torch.rand(len(drawn), 1, 1, device=self.device) * 2
-        left_out = torch.rand(mask.shape, device=self.device) < options.drop * 2 * torch.rand(
+        strength = options.noise * calm * torch.rand(len(drawn), 1, device=self.device) * 2
+        left_out = torch.rand(mask.shape, device=self.device) < options.drop * calm * 2 * torch.rand(
             len(drawn), 1, device=self.device)
         left_out[:, 0] = False
-        return states + strength.to(states.dtype) * spread, mask & ~left_out, self.captions.owners[drawn]
+        return states + strength.to(states.dtype)[..., None] * spread, mask & ~left_out
 
     def loss(self):
-        states, mask, owners = self.batch()
+        drawn = torch.multinomial(self.captions.weights, self.options.batch, replacement=True)
+        # Captions of like length together: most are far shorter than the longest.
+        drawn = drawn[self.captions.lengths(self.captions.captions[drawn]).argsort()]
         with torch.autocast(self.device.type, torch.bfloat16):
-            found = self.model(states, mask).float()
+            found = torch.cat([self.model(*self.noisy(part)) for part in drawn.chunk(PARTS)]).float()
+        owners = self.captions.owners[drawn]
         near = (found - self.targets[owners]).square().mean() / self.scale**2
-        place = self.place[owners]
-        chosen = place >= 0
+        return near + self.confusion(found, owners)
+
+    def confusion(self, found, owners):
+        """How far a vector is from being nearest to its own name's, among all plain ones and, where it is
+        painted, the same thing's in the other colours."""
         names = self.targets[self.concepts]
-        distances = torch.cdist(found[chosen], names).square() / (self.scale**2 * names.shape[1])
-        return near + F.cross_entropy(-distances / TEMPERATURE, place[chosen].to(self.device))
+        unit = TEMPERATURE * self.scale**2 * names.shape[1]
+        scores = -torch.cdist(found, names).square() / unit
+        siblings = self.siblings[owners]
+        painted = self.targets[siblings.clamp(min=0).flatten()].view(*siblings.shape, -1)
+        colours = -(found[:, None] - painted).square().sum(-1) / unit
+        scores = torch.cat([scores, colours.masked_fill(siblings.to(self.device) < 0, -1e4)], 1)
+        own = torch.where(siblings == owners[:, None], 1, 0).argmax(1) + len(names)
+        own = torch.where(self.is_painted[owners], own, self.place[owners])
+        chosen = own >= 0
+        return F.cross_entropy(scores[chosen], own[chosen].to(self.device))
 
     def run(self):
         options, clock, recent = self.options, Clock(), []
