@@ -13,6 +13,8 @@ package struct FlowMLP: Sendable {
   package let captionChannels: Int
   package let captionQueries: Int
   package let captionHeads: Int
+  /// Vectors that the caption's own is drawn to; 0 leaves it as it is.
+  package let memorySize: Int
   package let timeChannels: Int
   package let epsilon: Float
 
@@ -32,6 +34,7 @@ package struct FlowMLP: Sendable {
       throw configuration.error(
         "caption_heads", "a divisor of caption_channels \(captionChannels)", "\(captionHeads)")
     }
+    memorySize = try configuration.integer("memory_size", in: 0...1_048_576, fallback: 0)
     timeChannels = try configuration.integer("time_channels", in: 2...16384)
     guard timeChannels % 2 == 0 else {
       throw configuration.error("time_channels", "an even number", "\(timeChannels)")
@@ -96,7 +99,18 @@ package struct FlowMLP: Sendable {
     let mean = try g.add(
       .meanRows(MeanRows(hasWeights: true)), [states, tokenWeights], "caption.mean")
     let answers = try g.reshape(attended, to: [batch, captionQueries * captionChannels])
-    return try perceptron(g, try g.concatenate([answers, mean], axis: 1), at: scope)
+    return try remembered(
+      g, try perceptron(g, try g.concatenate([answers, mean], axis: 1), at: scope))
+  }
+
+  /// The mean of the memory's vectors by how near each is, in two matrices and a softmax (a Hopfield layer,
+  /// Ramsauer et al. 2021): a prompt in new words becomes one that the denoiser has learned to draw.
+  private func remembered(_ g: GraphBuilder, _ x: Value) throws -> Value {
+    guard memorySize > 0 else { return x }
+    let scope = Scope("memory")
+    let near = try g.linear(x, at: scope / "keys", to: memorySize)
+    return try g.linear(
+      try g.add(.softmax, [near], scope.path), at: scope / "values", to: width, bias: false)
   }
 
   /// fc2(silu(fc1(x))), both to `width`.

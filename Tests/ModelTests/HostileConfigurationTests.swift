@@ -47,7 +47,7 @@ struct Sample: CustomStringConvertible, Sendable {
           "coordinates": .integer(4), "width": .integer(8), "num_layers": .integer(1),
           "expansion": .integer(2), "caption_channels": .integer(8),
           "caption_queries": .integer(2), "caption_heads": .integer(2),
-          "time_channels": .integer(8), "norm_eps": .number(1e-6),
+          "memory_size": .integer(6), "time_channels": .integer(8), "norm_eps": .number(1e-6),
         ], input: "encoder_hidden_states", shape: [1, 4, 8]),
       Sample(
         name: "PipitAutoencoder",

@@ -20,7 +20,6 @@ STATE_NOISE = 0.15  # of the states' own deviation: near-by wordings become near
 WHITENING = 0.5  # 0 leaves the coordinates' own deviations, 1 makes them all alike
 EMA = 0.98
 AVERAGE_EVERY = 4  # steps
-TUNED_SHARE = 0.6  # of the tuned weights in what is kept; the rest are those from before
 DECAY = 0.3  # the last part of the training, in which the rate falls to nothing
 CONFIG = {
     "_class_name": "PipitFlowMLP",
@@ -169,26 +168,19 @@ class Trainer:
         self.options, self.device = options, device
         latents, groups = make_latents(options, device)
         captions = torch.load(options.work / "captions.pt")
-        if options.tune:
-            # The caption layers have been taught other wordings: the rest learns to draw from them.
-            self.model = load(PipitFlowMLP, options.work / "denoiser").to(device)
-            self.model.caption.requires_grad_(False)
-        else:
-            self.model = PipitFlowMLP(dict(CONFIG)).initialize().to(device)
-            kept = fit_coordinates(self.model, latents.to(device))
-            print(f"{kept:.4f} of the variance kept", flush=True)
+        self.model = PipitFlowMLP(dict(CONFIG)).initialize().to(device)
+        kept = fit_coordinates(self.model, latents.to(device))
+        print(f"{kept:.4f} of the variance kept", flush=True)
         coordinates = self.model.coordinates(latents.to(device)).cpu()
         self.samples = Samples(coordinates, groups, captions, options.state_noise)
-        if not options.tune:
-            standardize(self.model, self.samples.states[:200000].to(device))
+        standardize(self.model, self.samples.states[:200000].to(device))
         print(dict(zip(SHARES, map(len, self.samples.members))), flush=True)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            [p for p in self.model.parameters() if p.requires_grad], lr=options.rate, betas=(0.9, 0.99),
-            weight_decay=0.01, fused=True,
+            self.model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True,
         )
         self.step, self.spent = 0, 0.0
-        self.checkpoint = options.work / ("denoiser-tuned.pt" if options.tune else "denoiser.pt")
+        self.checkpoint = options.work / "denoiser.pt"
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, map_location=device)
             self.model.load_state_dict(state["model"])
@@ -204,12 +196,6 @@ class Trainer:
         folder = self.options.work / "denoiser"
         write_json(folder / "config.json", self.model.config, indent=2)
         weights = {name: value.contiguous() for name, value in self.average.state_dict().items()}
-        if self.options.tune:
-            # Between the two lies the better of both (Wortsman et al. 2022): the wordings of the one, the
-            # combinations with colours of the other.
-            before = torch.load(self.options.work / "denoiser.pt", map_location="cpu")["average"]
-            weights = {name: torch.lerp(before[name], value.cpu(), TUNED_SHARE)
-                       for name, value in weights.items()}
         save_file(weights, folder / "diffusion_pytorch_model.safetensors")
 
     def one_step(self, progress):
@@ -266,7 +252,6 @@ def main():
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--state-noise", type=float, default=STATE_NOISE)
-    parser.add_argument("--tune", action="store_true", help="go on behind the stage 'wording'")
     options = parser.parse_args()
     device = prepare(options)
     Trainer(options, device).run()

@@ -141,6 +141,27 @@ class CaptionPooling(nn.Module):
         return self.fc2(F.silu(self.fc1(torch.cat([pooled, mean], 1))))
 
 
+class ConceptMemory(nn.Module):
+    """A vector -> the mean of the memory's vectors, weighted by how near they are: what a Hopfield layer does
+    (Ramsauer et al. 2021). The keys hold their own squared lengths in the bias and the temperature."""
+
+    def __init__(self, width, size):
+        super().__init__()
+        self.keys = nn.Linear(width, size)
+        self.values = nn.Linear(size, width, bias=False)
+
+    @torch.no_grad()
+    def remember(self, keys, values, temperature):
+        """Near keys [size, width] its answer is their values [size, width]; a squared distance of the temperature
+        costs a factor of e."""
+        self.keys.weight.copy_(2 * keys / temperature)
+        self.keys.bias.copy_(-keys.square().sum(1) / temperature)
+        self.values.weight.copy_(values.T)
+
+    def forward(self, x):
+        return self.values(self.keys(x).softmax(1))
+
+
 class TimeEmbedding(nn.Module):
     """Timestep (1000 times sigma) -> one vector of the given width."""
 
@@ -178,6 +199,8 @@ class PipitFlowMLP(nn.Module):
         self.config = config
         width, count = config["width"], config["coordinates"]
         self.caption = CaptionPooling(config)
+        size = config.get("memory_size", 0)
+        self.memory = ConceptMemory(width, size) if size else nn.Identity()
         self.time = TimeEmbedding(config)
         self.proj_in = nn.Linear(count, width)
         self.blocks = nn.ModuleList([
@@ -199,7 +222,7 @@ class PipitFlowMLP(nn.Module):
         return self
 
     def forward(self, sample, timestep, states, mask):
-        e = F.silu(self.caption(states, mask) + self.time(timestep))
+        e = F.silu(self.memory(self.caption(states, mask)) + self.time(timestep))
         x = self.proj_in(sample)
         for block in self.blocks:
             x = block(x, e)

@@ -18,7 +18,6 @@ STAGES = [
     ("vae", "--minutes 30"),
     ("denoiser", "--minutes 50"),
     ("wording", ""),
-    ("tuning", "denoiser --tune --steps 2700 --batch 512 --rate 4e-4 --state-noise 0.4"),
     ("export", ""),
     ("text_sentiment", ""),
     ("generated", ""),
@@ -41,11 +40,8 @@ def main():
         if (options.only and stage != options.only) or (not options.only and stamp.exists()):
             continue
         print(f"== {stage}", flush=True)
-        # A stage is the script of its name, unless its settings begin with another's.
-        words = settings.split()
-        script = words.pop(0) if words and not words[0].startswith("-") else stage
-        command = [sys.executable, HERE / f"{script}.py", "--work", options.work,
-                   "--device", options.device, "--seed", str(options.seed), *words]
+        command = [sys.executable, HERE / f"{stage}.py", "--work", options.work,
+                   "--device", options.device, "--seed", str(options.seed), *settings.split()]
         subprocess.run(command, check=True)
         stamp.touch()
 

@@ -5,6 +5,9 @@ Here the caption layers are trained on, cheaply and without pictures: whatever c
 give the vector that its name gave (the teacher), and to lie nearer to it than to any other name's; with a
 colour, nearer than to the same thing plain or in another colour. Noise on the token states and left out tokens
 keep the layers from learning captions by heart as well.
+
+A new wording's vector still falls beside its name's, and the rest of the denoiser draws blots from there. So a
+memory of all the names' vectors stands between: what lies near one of them becomes that one.
 """
 
 import argparse
@@ -14,16 +17,19 @@ import hashlib
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from captions import COLOURS
-from common import Clock, add_arguments, prepare
-from modules import PipitFlowMLP, load
+from common import Clock, add_arguments, prepare, write_json
+from denoiser import CONFIG
+from modules import PipitFlowMLP
 
-SHARES = {"concept": 0.6, "colour": 0.34, "clip": 0.06}
+SHARES = {"concept": 0.57, "colour": 0.34, "clip": 0.06, "empty": 0.03}
 KINDS = {"name": 0.25, "written": 0.55, "keyword": 0.2}
 TEMPERATURE = 0.1
 CALM = 0.5  # of the noise where a colour is told: it hangs on one word
+MEMORY_TEMPERATURE = 0.015
+MEMORY_ROUND = 64  # entries: whole groups of 32 for 4-bit storage
 PARTS = 4  # a batch is computed by length, in so many parts
 HELD_OUT = 26  # of 256 written captions, with --check
 
@@ -35,6 +41,8 @@ class Captions:
         self.states, self.starts = saved["states"], saved["starts"]
         self.groups = [(key, ids) for key, ids in saved["groups"].items() if ids.get("name")]
         self.texts = saved["texts"]
+        # No caption at all: guidance measures from there, so that vector stays where it was.
+        self.groups.append((("empty",), {"name": [len(self.texts) - 1]}))
         counts = collections.Counter(key[0] for key, _ in self.groups)
         captions, owners, weights = [], [], []
         for owner, (key, ids) in enumerate(self.groups):
@@ -77,12 +85,11 @@ class Trainer:
         self.options, self.device = options, device
         self.captions = Captions(torch.load(options.work / "captions.pt"))
         self.held = self.captions.hold_out() if options.check else None
-        self.folder = options.work / "denoiser"
         # As the denoiser's own training left it, so that this stage can be run again.
-        saved = torch.load(options.work / "denoiser.pt", map_location=device)["average"]
-        network = load(PipitFlowMLP, self.folder).to(device)
-        network.load_state_dict(saved)
-        teacher = network.caption
+        self.saved = torch.load(options.work / "denoiser.pt", map_location=device)["average"]
+        teacher = PipitFlowMLP(dict(CONFIG))
+        teacher.load_state_dict(self.saved)
+        teacher = teacher.to(device).caption
         # The names' vectors are the teacher's for good, whatever is trained here later.
         self.targets = self.named_targets(teacher)
         self.scale = (self.targets - self.targets.mean(0)).square().mean().sqrt()
@@ -184,20 +191,33 @@ class Trainer:
         return f"held out {(ranks < 1).float().mean():.3f} {(ranks < 5).float().mean():.3f}"
 
     def save(self):
+        """The denoiser with the new caption layers and the memory behind them."""
         if self.options.check:
             return
-        path = self.folder / "diffusion_pytorch_model.safetensors"
-        weights = load_file(path)
-        for name, value in self.average.state_dict().items():
-            weights["caption." + name] = value.cpu().contiguous()
-        save_file(weights, path)
+        kinds = [key[0] for key, _ in self.captions.groups]
+        kept = torch.tensor([i for i, kind in enumerate(kinds) if kind != "clip"])
+        # The last one, which is no caption at all, fills up the round number: each time it counts as often.
+        count = -(-len(kept) // MEMORY_ROUND) * MEMORY_ROUND
+        kept = torch.cat([kept, kept[-1:].repeat(count - len(kept))])
+        values = self.targets[kept].cpu()
+        # Half way between the aim and what the layers do give for the name, which is seldom quite the same.
+        keys = (values + self.named_targets(self.average)[kept].cpu()) / 2
+        network = PipitFlowMLP(dict(CONFIG, memory_size=count))
+        network.load_state_dict(self.saved, strict=False)
+        network.caption.load_state_dict(self.average.state_dict())
+        unit = self.scale.item() ** 2 * values.shape[1]
+        network.memory.remember(keys, values, MEMORY_TEMPERATURE * unit)
+        folder = self.options.work / "denoiser"
+        write_json(folder / "config.json", network.config, indent=2)
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        save_file(weights, folder / "diffusion_pytorch_model.safetensors")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=640)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--noise", type=float, default=0.5, help="deviation, of the states' own")
     parser.add_argument("--drop", type=float, default=0.15, help="share of tokens left out")

@@ -152,7 +152,7 @@ def small():
          caption_channels=12, caption_queries=2, caption_heads=3, time_channels=10)
     flow("flow-2", 11, 1, 5, [1], latent_shape=[2, 2, 5], coordinates=7, width=17, num_layers=1, expansion=1,
          caption_channels=8, caption_queries=1, caption_heads=1, time_channels=6)
-    flow("flow-3", 12, 3, 32, [32, 9, 2], latent_shape=[3, 4, 4], coordinates=33, width=31, num_layers=3, expansion=2,
+    flow("flow-3", 12, 3, 32, [32, 9, 2], memory_size=13, latent_shape=[3, 4, 4], coordinates=33, width=31, num_layers=3, expansion=2,
          caption_channels=16, caption_queries=4, caption_heads=2, time_channels=16)
     autoencoder("vae-1", 13, (3, 4), sample_size=16, patch_size=2, latent_channels=5, block_out_channels=[6, 10],
                 layers_per_block=[1, 2], act_fn="silu")
