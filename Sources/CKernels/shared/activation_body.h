@@ -31,22 +31,32 @@ ALWAYS_INLINE vec v_tanh(vec x) {
     return v_with_sign(v_sub(v_set1(1), v_div(v_set1(2), v_add(e, v_set1(1)))), x);
 }
 
-/// erf by Abramowitz & Stegun 7.1.26: within 1.5e-7, plus rounding.
-ALWAYS_INLINE vec v_erf(vec x) {
-    vec a = v_abs(x);
-    vec t = v_div(v_set1(1), v_fma(v_set1(0.3275911f), a, v_set1(1)));
-    vec p = v_set1(1.061405429f);
-    p = v_fma(p, t, v_set1(-1.453152027f));
-    p = v_fma(p, t, v_set1(1.421413741f));
-    p = v_fma(p, t, v_set1(-0.284496736f));
-    p = v_fma(p, t, v_set1(0.254829592f));
-    vec e = v_exp(v_sub(v_zero(), v_mul(a, a)));
-    return v_with_sign(v_sub(v_set1(1), v_mul(v_mul(p, t), e)), x);
-}
-
+/// x times the normal distribution's share below x, P(x).
+///
+/// P(x) - 1/2 is odd: x times a polynomial of degree 12 in x^2 up to |x| = 5.1, where 1/2 is reached; the
+/// greatest error there, 2.2e-7, is the least for that degree (fitted for this). The polynomial's variable is
+/// brought to -1 ... 1, where its terms do not cancel.
 ALWAYS_INLINE vec v_gelu(vec x) {
-    vec half = v_mul(v_set1(0.5f), x);
-    return v_fma(half, v_erf(v_mul(x, v_set1(0.70710678118654752f))), half);
+    // The constant first: where x is NaN these return their second argument.
+    vec near = v_max(v_set1(-5.1f), v_min(v_set1(5.1f), x));
+    vec v = v_fma(v_mul(near, near), v_set1(0.0768935f), v_set1(-1.0f));
+    // Even and odd powers apart: chains half as long.
+    vec square = v_mul(v, v);
+    vec even = v_set1(0.000814692f), odd = v_set1(-0.00209367f);
+    even = v_fma(even, square, v_set1(0.0020169737f));
+    odd = v_fma(odd, square, v_set1(-0.0029118021f));
+    even = v_fma(even, square, v_set1(0.007200828f));
+    odd = v_fma(odd, square, v_set1(-0.012288354f));
+    even = v_fma(even, square, v_set1(0.017332328f));
+    odd = v_fma(odd, square, v_set1(-0.023922332f));
+    even = v_fma(even, square, v_set1(0.031738345f));
+    odd = v_fma(odd, square, v_set1(-0.04023202f));
+    even = v_fma(even, square, v_set1(0.05078169f));
+    odd = v_fma(odd, square, v_set1(-0.06900275f));
+    even = v_fma(even, square, v_set1(0.1386053f));
+    vec p = v_fma(odd, v, even);
+    vec share = v_max(v_set1(-0.5f), v_min(v_set1(0.5f), v_mul(near, p)));
+    return v_fma(x, share, v_mul(v_set1(0.5f), x));
 }
 
 /// x * 0.5 * (1 + tanh u) = x * sigmoid(2 u)

@@ -128,10 +128,11 @@ enum residual_kind { RESIDUAL_NONE, RESIDUAL_FLOATS, RESIDUAL_INTEGERS };
 
 /// Stores a finished tile of all columns through an epilogue of bias, residual and relu in this order: what
 /// belongs to columns is loaded once, and nothing is decided on the way. `is_bare`: no offsets, no relu.
+/// buffer: [rows, TILE_COLUMNS], which gets the numbers instead of the result unless it is NULL.
 ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
                                 const struct panel_i8 *panel, struct range rows, size_t column,
                                 const bool to_integers, const enum residual_kind adds,
-                                const bool is_bare) {
+                                const bool is_bare, float *buffer) {
     enum { VECTORS = TILE_COLUMNS / LANES };
     const struct epilogue_i8 *epilogue = product->epilogue;
     const float *bias = epilogue->floats.bias;
@@ -151,15 +152,16 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
     const char *row_scale = (const char *)row_scale_of(epilogue, rows.begin);
     size_t row_scale_stride = epilogue->row_scale ? epilogue->row_scale_stride : 0;
     // In variables of their own, which a store cannot change.
-    size_t y_stride = product->y_stride, place = place_of(product, rows.begin) + column;
+    size_t y_stride = buffer ? TILE_COLUMNS : product->y_stride;
+    size_t place = buffer ? 0 : place_of(product, rows.begin) + column;
     size_t residual_stride = epilogue->floats.residual_stride;
     size_t added = rows.begin * residual_stride + column;
     const float *floats = epilogue->floats.residual;
     const int8_t *stored = epilogue->residual;
     vec zero_point = v_set1((float)epilogue->residual_zero_point);
     vec residual_scale = v_set1(epilogue->residual_scale);
-    bool has_gaps = product->row_length != 0;
-    float *y = product->y;
+    bool has_gaps = product->row_length != 0 && !buffer;
+    float *y = buffer ? buffer : product->y;
     int8_t *integers = epilogue->integers;
     const int32_t *end = sums + (rows.end - rows.begin) * TILE_COLUMNS;
     for (size_t row = rows.begin; sums < end; sums += TILE_COLUMNS) {
@@ -205,13 +207,13 @@ static void finish_whole(const struct product_i8 *product, const int32_t *sums,
     bool is_bare = epilogue->floats.activation == ACTIVATION_NONE &&
                    epilogue->zero_point + SIGN_OFFSET == 0;
     if (!epilogue->integers && adds == RESIDUAL_NONE && is_bare) {
-        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true);
+        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true, NULL);
         return;
     }
     switch (2 * adds + (epilogue->integers != NULL)) {
 #define CASE(kind, to_integers)                                                         \
     case 2 * kind + to_integers:                                                        \
-        finish_plain(product, sums, panel, rows, column, to_integers, kind, false);     \
+        finish_plain(product, sums, panel, rows, column, to_integers, kind, false, NULL); \
         return;
         CASE(RESIDUAL_NONE, false)
         CASE(RESIDUAL_NONE, true)
@@ -220,6 +222,28 @@ static void finish_whole(const struct product_i8 *product, const int32_t *sums,
         CASE(RESIDUAL_INTEGERS, false)
         CASE(RESIDUAL_INTEGERS, true)
 #undef CASE
+    }
+}
+
+/// As `finish_whole`, with an activation that is worth a pass of its own and no residual.
+static void finish_activated(const struct product_i8 *product, const int32_t *sums,
+                             const struct panel_i8 *panel, struct range rows, size_t column) {
+    const struct epilogue_i8 *epilogue = product->epilogue;
+    _Alignas(64) float activated[TILE_SUMS];
+    finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, false, activated);
+    activate_block(activated, (rows.end - rows.begin) * TILE_COLUMNS, epilogue->floats.activation);
+    struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
+    const float *own = activated;
+    for (size_t row = rows.begin; row < rows.end; row++, own += TILE_COLUMNS) {
+        size_t place = place_of(product, row) + column;
+        UNROLL
+        for (size_t c = 0; c < TILE_COLUMNS; c += LANES) {
+            if (epilogue->integers) {
+                v_quantize(epilogue->integers + place + c, v_load(own + c), quantizer);
+            } else {
+                v_store(product->y + place + c, v_load(own + c));
+            }
+        }
     }
 }
 
@@ -243,11 +267,16 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
                         const struct panel_i8 *panel, struct range rows, struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     enum activation activation = epilogue->floats.activation;
-    if (is_plain(epilogue) && columns.end - columns.begin == TILE_COLUMNS) {
+    bool adds = epilogue->floats.residual || epilogue->residual;
+    bool is_whole = columns.end - columns.begin == TILE_COLUMNS;
+    if (is_whole && is_plain(epilogue)) {
         finish_whole(product, sums, panel, rows, columns.begin);
         return;
     }
-    bool adds = epilogue->floats.residual || epilogue->residual;
+    if (is_whole && is_long(activation) && !adds) {
+        finish_activated(product, sums, panel, rows, columns.begin);
+        return;
+    }
     bool adds_before = adds && epilogue->floats.residual_first && is_long(activation);
     struct epilogue_f32 floats = epilogue->floats, before;
     _Alignas(64) float activated[TILE_SUMS];
