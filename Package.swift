@@ -31,7 +31,7 @@ func tests(
 /// Architectures with a README.md beside their code, which is no source.
 let documentedModels = [
   "Autoencoder", "AutoencoderKL", "AutoencoderTiny", "BERT", "CLIPText", "DistilBERT",
-  "FlowMLP", "MobileNetV2", "ResNet", "RoBERTa", "TextSentiment", "UNet2DCondition", "ViT",
+  "FlowMLP", "MPNet", "MobileNetV2", "ResNet", "RoBERTa", "TextSentiment", "UNet2DCondition", "ViT",
 ]
 
 let package = Package(

@@ -28,6 +28,9 @@ package enum Architecture: Sendable {
     "DistilBertForMaskedLM",
     "DistilBertForSequenceClassification",
     "DistilBertModel",
+    "MPNetForMaskedLM",
+    "MPNetForSequenceClassification",
+    "MPNetModel",
     "MobileNetV2ForImageClassification",
     "PipitAutoencoder",
     "PipitFlowMLP",
@@ -53,12 +56,16 @@ package enum Architecture: Sendable {
       self = .textTransformer(try TextTransformer(distilBERT: configuration))
     case "RobertaModel", "RobertaForMaskedLM", "XLMRobertaModel", "XLMRobertaForMaskedLM":
       self = .textTransformer(try TextTransformer(roberta: configuration))
+    case "MPNetModel", "MPNetForMaskedLM":
+      self = .textTransformer(try TextTransformer(mpNet: configuration))
     case "BertForSequenceClassification":
       self = .textClassifier(try TextClassifier(bert: configuration))
     case "DistilBertForSequenceClassification":
       self = .textClassifier(try TextClassifier(distilBERT: configuration))
     case "RobertaForSequenceClassification", "XLMRobertaForSequenceClassification":
       self = .textClassifier(try TextClassifier(roberta: configuration))
+    case "MPNetForSequenceClassification":
+      self = .textClassifier(try TextClassifier(mpNet: configuration))
     case "CLIPTextModel", "CLIPTextModelWithProjection":
       self = .clipText(
         try CLIPText(configuration, hasProjection: name == "CLIPTextModelWithProjection"))

@@ -53,6 +53,8 @@ package struct TextTransformer: Sendable {
   let layers: Scope
   /// What the names of all its tensors may begin with: they do in checkpoints that were saved with a head.
   let prefix: String
+  /// Where the table of what scores gain by the distance of two tokens lies, if there is one.
+  var relativePositions: Scope?
 
   package var vocabularyCount: Int { embeddings.vocabularyCount }
   /// The most tokens that a text may have.
@@ -117,9 +119,14 @@ package struct TextTransformer: Sendable {
     let root = try root(g)
     var x = try embeddings.build(g, inputs, at: root / "embeddings")
     let keyBias = try inputs.mask.map { try g.add(.keyBias, [$0], "attention_mask") }
+    let relativeBias = try relativePositions.map {
+      try RelativePositions.bias(
+        g, tokens: inputs.ids.shape[1], heads: layer.heads, at: root / $0.path)
+    }
     try observe(0, x)
     for index in 0..<layerCount {
-      x = try layer.build(g, x, keyBias: keyBias, at: root / layers.path / index)
+      x = try layer.build(
+        g, x, keyBias: keyBias, relativeBias: relativeBias, at: root / layers.path / index)
       try observe(index + 1, x)
     }
     return x

@@ -42,13 +42,16 @@ package struct TransformerLayer: Sendable {
     self.names = names
   }
 
-  /// x `[batch, tokens, hidden]`, keyBias `[batch, tokens]`, to `[batch, tokens, hidden]`.
-  func build(_ g: GraphBuilder, _ x: Value, keyBias: Value?, at scope: Scope) throws -> Value {
+  /// x `[batch, tokens, hidden]`, keyBias `[batch, tokens]`, relativeBias `[heads, 2 * tokens - 1]`, to
+  /// `[batch, tokens, hidden]`.
+  func build(
+    _ g: GraphBuilder, _ x: Value, keyBias: Value?, relativeBias: Value? = nil, at scope: Scope
+  ) throws -> Value {
     let attended = try g.attention(
       q: try g.linear(x, at: scope / names.query, to: hidden),
       k: try g.linear(x, at: scope / names.key, to: hidden),
       v: try g.linear(x, at: scope / names.value, to: hidden),
-      heads: heads, keyBias: keyBias, at: scope / "attention")
+      heads: heads, keyBias: keyBias, relativeBias: relativeBias, at: scope / "attention")
     let projected = try g.linear(attended, at: scope / names.projection, to: hidden)
     let middle = try g.layerNorm(
       try g.add(projected, x), at: scope / names.attentionNorm, epsilon: epsilon)

@@ -86,17 +86,18 @@ package final class GraphBuilder {
   }
 
   /// Multi-head attention over `[batch, tokens, heads * headDimension]`; `scale` is
-  /// 1 / sqrt(headDimension) unless given.
+  /// 1 / sqrt(headDimension) unless given. Biases as `Attention` has them.
   package func attention(
-    q: Value, k: Value, v: Value, heads: Int, keyBias: Value? = nil, causal: Bool = false,
-    scale: Float? = nil, at scope: Scope
+    q: Value, k: Value, v: Value, heads: Int, keyBias: Value? = nil, relativeBias: Value? = nil,
+    causal: Bool = false, scale: Float? = nil, at scope: Scope
   ) throws -> Value {
     let headDimension = q.shape.columns / heads
     let op = Attention(
       heads: heads, headDimension: headDimension,
       scale: scale ?? 1 / Float(headDimension).squareRoot(), causal: causal,
-      hasKeyBias: keyBias != nil)
-    return try add(.attention(op), [q, k, v] + (keyBias.map { [$0] } ?? []), scope.path)
+      hasKeyBias: keyBias != nil, hasRelativeBias: relativeBias != nil)
+    let biases = [keyBias, relativeBias].compactMap { $0 }
+    return try add(.attention(op), [q, k, v] + biases, scope.path)
   }
 
   // MARK: Look-ups

@@ -271,10 +271,12 @@ package struct AttentionCall {
     }
   }
 
+  /// keyBias: `[keyCount]`; relativeBias: `[queryCount + keyCount - 1]`, the number of query i and key j at
+  /// j - i + queryCount - 1.
   package init(
     kernels: KernelTable, q: Operand, k: Operand, v: Operand, y: UnsafeMutablePointer<Float>,
     yStride: Int, queryCount: Int, keyCount: Int, headDimension: Int, scale: Float,
-    keyBias: UnsafePointer<Float>?, causal: Bool
+    keyBias: UnsafePointer<Float>?, relativeBias: UnsafePointer<Float>? = nil, causal: Bool
   ) {
     precondition(headDimension > 0 && headDimension <= 512)
     precondition(min(q.stride, k.stride, v.stride, yStride) >= headDimension)
@@ -282,7 +284,8 @@ package struct AttentionCall {
     arguments = attention_f32_args(
       q: q.start, k: k.start, v: v.start, y: y, q_stride: q.stride, k_stride: k.stride,
       v_stride: v.stride, y_stride: yStride, query_count: queryCount, key_count: keyCount,
-      head_dimension: headDimension, scale: scale, key_bias: keyBias, causal: causal)
+      head_dimension: headDimension, scale: scale, key_bias: keyBias,
+      score_bias: relativeBias.map { $0 + queryCount - 1 }, score_bias_stride: -1, causal: causal)
     self.queryCount = queryCount
   }
 

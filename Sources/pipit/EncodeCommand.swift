@@ -13,7 +13,7 @@ struct EncodeCommand: ParsableCommand {
         pipit encode --file sentences.txt --model all-MiniLM-L6-v2/ > embeddings.txt
 
       A model is a text encoder's folder as sentence-transformers or transformers saves it (BERT,
-      DistilBERT, RoBERTa, XLM-R, CLIP text), or a pipeline with a text_encoder. How the tokens
+      DistilBERT, RoBERTa, XLM-R, MPNet, CLIP text), or a pipeline with a text_encoder. How the tokens
       become one embedding is read from its modules.json; without one it is their mean.
       """)
 

@@ -17,7 +17,7 @@ struct SentimentCommand: ParsableCommand {
       label, confidence and the text, separated by tabs (with --json, one object a line).
       Of a text, 128 tokens are read (about 90 English words).
 
-      With --model FOLDER, a text classifier of transformers (BERT, DistilBERT, RoBERTa, XLM-R
+      With --model FOLDER, a text classifier of transformers (BERT, DistilBERT, RoBERTa, XLM-R, MPNet
       ...ForSequenceClassification) is used instead: the label is the one it names, of as many
       tokens as it takes. The score is the mean of its classes by their probabilities:
         negative, neutral, positive       -1, 0, 1 (with "very ...": -1, -0.5, 0, 0.5, 1)

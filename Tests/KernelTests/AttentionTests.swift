@@ -7,6 +7,8 @@ private struct AttentionCase: Sendable {
   var queries: Int, keys: Int, dimension: Int
   var causal = false
   var bias: [Float]?
+  /// Of each distance of query and key, from the furthest key before its query.
+  var relativeBias: [Float]?
   var scale: Float = 0.3
   var range: ClosedRange<Float> = -1...1
 
@@ -19,11 +21,13 @@ private struct AttentionCase: Sendable {
     let k = operand(keys, seed: 2)
     let v = operand(keys, seed: 3)
     let keyBias = bias.map { GuardedBuffer($0) }
+    let distances = relativeBias.map { GuardedBuffer($0) }
     let y = GuardedBuffer(count: (queries - 1) * stride + dimension, filledWith: -7)
     var arguments = attention_f32_args(
       q: q.start, k: k.start, v: v.start, y: y.start, q_stride: stride, k_stride: stride,
       v_stride: stride, y_stride: stride, query_count: queries, key_count: keys,
       head_dimension: dimension, scale: scale, key_bias: keyBias.map { UnsafePointer($0.start) },
+      score_bias: distances.map { UnsafePointer($0.start + queries - 1) }, score_bias_stride: -1,
       causal: causal)
     let scratch = GuardedBuffer(count: attention_scratch_count(dimension), filledWith: .nan)
     let step = min(queryStep, queries)
@@ -31,7 +35,7 @@ private struct AttentionCase: Sendable {
       level.table.pointee.attention_f32(
         &arguments, scratch.start, query, min(query + step, queries))
     }
-    return withExtendedLifetime((q, k, v, keyBias)) { y.values }
+    return withExtendedLifetime((q, k, v, keyBias, distances)) { y.values }
   }
 }
 
@@ -53,6 +57,8 @@ private let shapes =
       attention.causal = causal
       for bias in [nil, randoms(attention.keys, seed: 4, in: -3...3)] {
         attention.bias = bias
+        let count = attention.queries + attention.keys - 1
+        attention.relativeBias = bias == nil ? nil : randoms(count, seed: 5, in: -3...3)
         let limit = 2e-5 * attention.range.upperBound
         #expect(maxError(attention.run(level), attention.run(.scalar)) <= limit)
       }

@@ -3,7 +3,8 @@ import PipitTensors
 /// Goldens of text models, made by Goldens/make_text_goldens.py.
 let textCases: [String] = [
   "clip", "bertcls", "distilbert", "distilbertcls", "roberta", "robertacls",
-].flatMap { family in (1...3).map { "\(family)-\($0)" } }
+  "mpnet",
+].flatMap { family in (1...3).map { "\(family)-\($0)" } } + ["mpnetcls-1"]
 
 extension Sample {
   private typealias Settings = [String: JSONValue]
@@ -35,6 +36,11 @@ extension Sample {
   ]
   private static let distilBERT: Settings = joined(vocabulary, distilBERTOnly)
 
+  private static let mpNetOnly: Settings = [
+    "relative_attention_num_buckets": .integer(32), "is_decoder": .bool(false),
+  ]
+  private static let mpNet: Settings = joined(joined(transformer, vocabulary), mpNetOnly)
+
   private static func text(_ name: String, _ settings: Settings) -> Sample {
     Sample(name: name, settings: settings, input: "input_ids", shape: [1, 4])
   }
@@ -48,6 +54,9 @@ extension Sample {
     text("DistilBertModel", distilBERT),
     text("DistilBertForMaskedLM", distilBERT),
     text("DistilBertForSequenceClassification", joined(distilBERT, labels)),
+    text("MPNetModel", mpNet),
+    text("MPNetForMaskedLM", mpNet),
+    text("MPNetForSequenceClassification", joined(mpNet, labels)),
     text("RobertaModel", roberta),
     text("RobertaForMaskedLM", roberta),
     text("RobertaForSequenceClassification", joined(roberta, labels)),

@@ -10,7 +10,7 @@ enum OperationCase: String, CaseIterable, Sendable {
   case linear, linearStacked, linearFused, linearResidualFirst
   case convolution, convolutionStrided, convolutionGrouped, convolutionDepthwise
   case convolutionUpsampled, convolutionDilated, convolutionFused, convolutionWinograd
-  case attention, attentionMasked, attentionCausal, attentionMerged
+  case attention, attentionMasked, attentionCausal, attentionMerged, attentionRelative
   case embedding, positionEmbedding, pickFirst, pickLargest, pickNone, timesteps, activations,
     binaries, broadcasts, rowsOfPictures, affine, modulate, gateAdd, geglu
   case layerNorm, groupNorm, channelAffine, softmax, l2Normalize
@@ -38,7 +38,7 @@ enum OperationCase: String, CaseIterable, Sendable {
         weight: RandomWeights.make("w", [16, 16, 3, 3]), bias: RandomWeights.make("b", [16]),
         padding: Conv2D.Padding(1))
       return try g.add(.conv2D(op), [g.input("large", [1, 14, 17, 16])], "c")
-    case .attention, .attentionMasked, .attentionCausal, .attentionMerged:
+    case .attention, .attentionMasked, .attentionCausal, .attentionMerged, .attentionRelative:
       return try attention(g, tokens)
     case .embedding:
       let ids = g.input("ids", [2, 3], .i32)
@@ -177,10 +177,13 @@ enum OperationCase: String, CaseIterable, Sendable {
     }
     let keys = g.input("keys", [2, self == .attentionCausal ? 7 : 70, 24])
     let mask =
-      self == .attentionMasked
+      self == .attentionMasked || self == .attentionRelative
       ? try g.add(.keyBias, [g.input("mask", [2, 70], .i32)], "mask") : nil
+    let distances =
+      self == .attentionRelative ? g.input("bias", [3, x.shape[1] + 69]) : nil
     return try g.attention(
-      q: x, k: keys, v: keys, heads: 3, keyBias: mask, causal: self == .attentionCausal, at: scope)
+      q: x, k: keys, v: keys, heads: 3, keyBias: mask, relativeBias: distances,
+      causal: self == .attentionCausal, at: scope)
   }
 }
 

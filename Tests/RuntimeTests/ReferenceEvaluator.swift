@@ -216,7 +216,11 @@ struct ReferenceEvaluator {
             for d in 0..<op.headDimension {
               sum += at(0, b, q, op.queryOffset + first + d) * at(1, b, k, op.keyOffset + first + d)
             }
-            let bias: Double = op.hasKeyBias ? x[3][b * keys + k] : 0
+            var bias: Double = op.hasKeyBias ? x[3][b * keys + k] : 0
+            if op.hasRelativeBias {
+              let distance = k - q + queries - 1
+              bias += x[x.count - 1][head * (queries + keys - 1) + distance]
+            }
             scores.append(sum * Double(op.scale) + bias)
           }
           if op.causal { for k in 0..<keys where k > q { scores[k] = -.infinity } }

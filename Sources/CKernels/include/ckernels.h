@@ -251,11 +251,13 @@ static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, 
 
 // --------------------------------------------------------------------------- attention
 
-/// y = softmax(q k^T * scale + key_bias) v for one head, by tiles of keys with a running maximum: no
+/// y = softmax(q k^T * scale + key_bias + score_bias) v for one head, by tiles of keys with a running maximum: no
 /// [queries, keys] buffer exists.
 ///
 /// q: [query_count, head_dimension], k and v: [key_count, head_dimension], y: as q; each with a stride from
 /// token to token. key_bias: [key_count] added to every row of scores, or NULL; -INFINITY excludes a key.
+/// score_bias: score_bias[i * score_bias_stride + j] is added to the score of query i and key j, or NULL; with a
+/// stride of -1 it goes by their distance.
 /// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
 /// scratch: attention_scratch_count(head_dimension) floats, one per thread, 64-byte aligned.
 /// Accuracy: within 2e-5 * max|v| of the scalar level for |scores| <= 100. head_dimension <= 512.
@@ -266,6 +268,8 @@ struct attention_f32_args {
     size_t query_count, key_count, head_dimension;
     float scale;
     const float *key_bias;
+    const float *score_bias;
+    ptrdiff_t score_bias_stride;
     bool causal;
 };
 #define ATTENTION_KEY_TILE 128    // keys that are packed at a time, at most

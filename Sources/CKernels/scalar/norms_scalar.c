@@ -99,7 +99,11 @@ static double attention_score(const struct attention_f32_args *args, size_t i, s
     for (size_t d = 0; d < args->head_dimension; d++) {
         sum += (double)args->q[i * args->q_stride + d] * args->k[j * args->k_stride + d];
     }
-    return sum * args->scale + (args->key_bias ? args->key_bias[j] : 0);
+    double bias = args->key_bias ? args->key_bias[j] : 0;
+    if (args->score_bias) {
+        bias += args->score_bias[(ptrdiff_t)i * args->score_bias_stride + (ptrdiff_t)j];
+    }
+    return sum * args->scale + bias;
 }
 
 // Three passes over the keys and no memory for scores: slow, and obviously right.

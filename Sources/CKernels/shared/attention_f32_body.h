@@ -96,12 +96,18 @@ static void attention_pack_values(const struct attention_f32_args *args,
     }
 }
 
-/// Adds the bias of keys and hides the keys that a query must not see.
+/// Adds the biases and hides the keys that a query must not see.
 static void attention_mask(const struct attention_f32_args *args, float *scores, size_t key_tile,
                            size_t query, size_t first, size_t count) {
     if (args->key_bias) {
         for (size_t j = 0; j < count; j++) {
             scores[j] += args->key_bias[first + j];
+        }
+    }
+    if (args->score_bias) {
+        const float *bias = args->score_bias + (ptrdiff_t)query * args->score_bias_stride;
+        for (size_t j = 0; j < count; j++) {
+            scores[j] += bias[first + j];
         }
     }
     size_t visible = count;
@@ -162,7 +168,7 @@ static void attention_tile(const struct attention_f32_args *args,
     }
     for (size_t i = 0; i < rows; i++) {
         float *scores = s->scores + i * s->key_tile;
-        if (args->key_bias || args->causal || key_count < s->key_tile) {
+        if (args->key_bias || args->score_bias || args->causal || key_count < s->key_tile) {
             attention_mask(args, scores, s->key_tile, block + first + i, key, key_count);
         }
         attention_weights(s, first + i, scores, s->weights + i * BLOCK, key_count);

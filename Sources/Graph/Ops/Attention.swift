@@ -1,8 +1,9 @@
 package import PipitTensors
 
-/// Multi-head scaled dot-product attention: softmax(q k^T * scale + keyBias) v, head by head.
+/// Multi-head scaled dot-product attention: softmax(q k^T * scale + keyBias + relativeBias) v, head by head.
 ///
 ///     q [batch, queries, ..]   k, v [batch, keys, ..]   keyBias [batch, keys]
+///     relativeBias [heads, queries + keys - 1]: of query i and key j the number j - i + queries - 1
 ///     output [batch, queries, heads * headDimension]
 ///
 /// q, k and v may be columns of wider values (of one merged product): each is read from its offset.
@@ -16,12 +17,15 @@ package struct Attention: Hashable, Sendable {
   package var causal: Bool
   /// Whether the fourth input is there: a number added to every score of a key.
   package var hasKeyBias: Bool
+  /// Whether the last input is there: a number for every distance of query and key.
+  package var hasRelativeBias: Bool
   package var queryOffset = 0
   package var keyOffset = 0
   package var valueOffset = 0
 
   package init(
-    heads: Int, headDimension: Int, scale: Float, causal: Bool = false, hasKeyBias: Bool
+    heads: Int, headDimension: Int, scale: Float, causal: Bool = false, hasKeyBias: Bool,
+    hasRelativeBias: Bool = false
   ) {
     precondition(heads > 0)
     precondition(headDimension > 0 && headDimension <= Attention.widestHead)
@@ -30,10 +34,11 @@ package struct Attention: Hashable, Sendable {
     self.scale = scale
     self.causal = causal
     self.hasKeyBias = hasKeyBias
+    self.hasRelativeBias = hasRelativeBias
   }
 
   package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
-    let expected = hasKeyBias ? 4 : 3
+    let expected = 3 + (hasKeyBias ? 1 : 0) + (hasRelativeBias ? 1 : 0)
     guard inputs.count == expected else {
       throw .inputCount(expected: expected...expected, found: inputs.count)
     }
@@ -54,6 +59,10 @@ package struct Attention: Hashable, Sendable {
     }
     if hasKeyBias, inputs[3] != [inputs[0][0], inputs[1][1]] {
       throw .invalid("key bias \(inputs[3]) is not [batch, keys]")
+    }
+    let distances = inputs[0][1] + inputs[1][1] - 1
+    if hasRelativeBias, inputs[expected - 1] != [heads, distances] {
+      throw .invalid("relative bias \(inputs[expected - 1]) is not [heads, queries + keys - 1]")
     }
     return [inputs[0][0], inputs[0][1], width]
   }

@@ -245,6 +245,7 @@ extension Lowering {
     let k = shape(node.inputs[1])
     let v = shape(node.inputs[2])
     let width = op.heads * op.headDimension
+    let relativeBias = op.hasRelativeBias ? node.inputs.last.map { source($0) } : nil
     var calls: [AttentionCall] = []
     for batch in 0..<q[0] {
       for head in 0..<op.heads {
@@ -258,6 +259,7 @@ extension Lowering {
             y: target(node.output) + batch * q[1] * width + column, yStride: width,
             queryCount: q[1], keyCount: k[1], headDimension: op.headDimension, scale: op.scale,
             keyBias: op.hasKeyBias ? source(node.inputs[3]) + batch * k[1] : nil,
+            relativeBias: relativeBias.map { $0 + head * (q[1] + k[1] - 1) },
             causal: op.causal))
       }
     }

@@ -145,7 +145,28 @@ def roberta():
              max_position_embeddings=10, type_vocab_size=1, num_labels=labels)
 
 
-FAMILIES = {"clip": clip, "bert": bert, "distilbert": distilbert, "roberta": roberta}
+def mpnet():
+    # Longer than the first distances that share a bucket, and than the last.
+    ids, mask = texts(61, [50, 23], 50, 40, 1)
+    ids[0, 4] = 1
+    case("mpnet-1", "MPNetModel", 61, {"input_ids": ids, "attention_mask": mask}, ["last_hidden_state"],
+         hidden_size=24, num_attention_heads=3, intermediate_size=40, num_hidden_layers=2, vocab_size=40,
+         max_position_embeddings=52, layer_norm_eps=1e-5)
+    ids, mask = texts(62, [140], 140, 33, 1)
+    case("mpnet-2", "MPNetModel", 62, {"input_ids": ids}, ["last_hidden_state"], "mpnet.",
+         hidden_size=20, num_attention_heads=1, intermediate_size=33, num_hidden_layers=1, vocab_size=33,
+         max_position_embeddings=150, hidden_act="gelu_new")
+    ids, mask = texts(63, [5, 2, 1], 5, 50, 1)
+    case("mpnet-3", "MPNetModel", 63, {"input_ids": ids, "attention_mask": mask}, ["last_hidden_state"],
+         hidden_size=32, num_attention_heads=8, intermediate_size=16, num_hidden_layers=3, vocab_size=50,
+         max_position_embeddings=9, hidden_act="relu")
+    ids, mask = texts(64, [9, 4], 9, 40, 1)
+    case("mpnetcls-1", "MPNetForSequenceClassification", 64, {"input_ids": ids, "attention_mask": mask}, ["logits"],
+         hidden_size=18, num_attention_heads=2, intermediate_size=30, num_hidden_layers=2, vocab_size=40,
+         max_position_embeddings=12, num_labels=3, id2label=LABELS)
+
+
+FAMILIES = {"clip": clip, "bert": bert, "distilbert": distilbert, "roberta": roberta, "mpnet": mpnet}
 
 if __name__ == "__main__":
     for family in sys.argv[1:] or FAMILIES:

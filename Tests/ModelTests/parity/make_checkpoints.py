@@ -38,6 +38,9 @@ MODELS = {
     # multilingual-e5-base
     "xlm-roberta": ("XLMRobertaModel", dict(
         BASE, vocab_size=250002, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5), (2, 200)),
+    # all-mpnet-base-v2
+    "mpnet": ("MPNetModel", dict(
+        BASE, vocab_size=30527, max_position_embeddings=514, layer_norm_eps=1e-5), (2, 200)),
 }
 
 
