@@ -29,6 +29,9 @@ public final class Pipit {
   /// Whether prompts that a large text encoder has read are kept on disk (`$XDG_CACHE_HOME/pipit`).
   public var cachesPrompts = true
 
+  /// How long the parts of the last generation took, in their order.
+  public private(set) var stageTimes: [StageTime] = []
+
   /// The threads that computations are split over.
   public var threadCount: Int { machine.pool.threadCount }
   /// The instruction-set level in use, e.g. "avx2".
@@ -112,7 +115,9 @@ public final class Pipit {
       preview: preview.map { preview in { try preview(GeneratedPicture(picture: $0)) } },
       progress: { progress(GenerationProgress($0)).verdict })
     do {
-      return try draw(request, watch).map { GeneratedPicture(picture: $0) }
+      let pictures = try draw(request, watch).map { GeneratedPicture(picture: $0) }
+      stageTimes = watch.clock.stages.map { StageTime(name: $0.name, seconds: $0.seconds) }
+      return pictures
     } catch let stopped as GenerationStopped {
       throw GenerationCancelled(step: stopped.step, count: stopped.count)
     }
@@ -138,7 +143,9 @@ public final class Pipit {
     inner.guidance = try request.guidance ?? defaultGuidance()
     inner.moodPrompt = request.mood?.prompt(request.prompt)
     let pipeline = TextToImage(try folder(), machine: machine)
-    let captions = try pipeline.captions(inner, encoder: try loadedEncoder())
+    let captions = try watch.clock.measure("text encoder") {
+      try pipeline.captions(inner, encoder: try loadedEncoder())
+    }
     if releasesTextEncoder {
       encoder = nil
       textSentiment = nil

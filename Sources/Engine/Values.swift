@@ -134,6 +134,12 @@ public struct GenerationProgress: Sendable {
   }
 }
 
+/// How long a part of a generation took.
+public struct StageTime: Hashable, Sendable, Encodable {
+  public let name: String
+  public let seconds: Double
+}
+
 /// A picture in memory: rows of red, green and blue bytes.
 public struct GeneratedPicture: Hashable, Sendable {
   let picture: Picture

@@ -36,9 +36,9 @@ package enum ComponentRun {
 
   /// Computes the named outputs of a component for named inputs.
   package static func run(
-    _ folder: ModelFolder, inputs: [String: NpyArray], outputs: [String], machine: Machine
+    _ part: ModelPart, inputs: [String: NpyArray], outputs: [String], machine: Machine
   ) throws -> [String: Output] {
-    let component = try Component(folder, machine: machine)
+    let component = Component(part, machine: machine)
     let program = try component.program("run") {
       try component.architecture.graph(
         weights: component.weights, inputs: inputs.mapValues(\.shape))

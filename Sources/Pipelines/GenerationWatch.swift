@@ -20,6 +20,8 @@ package struct GenerationWatch {
   package var progress: (Progress) -> Verdict
   /// Takes a rough picture after each step.
   package var preview: ((Picture) throws -> Void)?
+  /// Is told how long what took.
+  package let clock = StageClock()
 
   package init(
     preview: ((Picture) throws -> Void)? = nil,

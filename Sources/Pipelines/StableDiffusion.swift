@@ -38,7 +38,7 @@ package final class StableDiffusion {
     let (latents, steps) = try latents(request, watch)
     return try latents.enumerated().map { index, latent in
       try watch.decoding(index, of: latents.count, steps: steps)
-      return try decode(latent, request)
+      return try decode(latent, request, watch.clock)
     }
   }
 
@@ -96,11 +96,16 @@ package final class StableDiffusion {
   private func latents(
     _ request: StableDiffusionRequest, _ watch: GenerationWatch
   ) throws -> (latents: [[Float]], steps: Int) {
-    let states = try states(request.texts)
-    let start = try request.image.map { try encode($0) }
-    let denoiser = try StableDiffusionDenoiser(
-      try denoiser(), machine, request, context: states.flatMap(\.values),
-      tokens: states[0].tokens)
+    let clock = watch.clock
+    let states = try clock.measure("text encoder") { try self.states(request.texts) }
+    let start = try request.image.map { image in
+      try clock.measure("start picture") { try encode(image) }
+    }
+    let denoiser = try clock.measure("denoiser loading") {
+      try StableDiffusionDenoiser(
+        try self.denoiser(), machine, request, context: states.flatMap(\.values),
+        tokens: states[0].tokens)
+    }
     let schedule = try Sampler(
       try model.scheduler().correctedForStableDiffusion(), name: request.sampler,
       steps: request.steps, strength: start == nil ? 1 : request.strength)
@@ -122,8 +127,10 @@ package final class StableDiffusion {
           }
           return (latents, request.count * steps)
         }
-        let output = try denoiser.output(
-          sampler.networkInput(x, step: step), timestep: sampler.steps[step].timestep)
+        let output = try clock.measure("denoising") {
+          try denoiser.output(
+            sampler.networkInput(x, step: step), timestep: sampler.steps[step].timestep)
+        }
         let fresh = sampler.steps[step].needsNoise ? source.next(count) : []
         sampler.advance(&x, output: output, step: step, noise: fresh)
         try show(sampler.denoised, request, watch)
@@ -148,12 +155,16 @@ package final class StableDiffusion {
 
   // MARK: Pictures and latents
 
-  private func decode(_ latent: [Float], _ request: StableDiffusionRequest) throws -> Picture {
+  private func decode(
+    _ latent: [Float], _ request: StableDiffusionRequest, _ clock: StageClock
+  ) throws -> Picture {
     let (part, decoder) = try decoder(request.decoder)
     let component = Component(part, machine: machine)
-    let program = try component.program("decoder") {
-      try decoder.graph(
-        weights: component.weights, height: request.height / 8, width: request.width / 8)
+    let program = try clock.measure("decoder loading") {
+      try component.program("decoder") {
+        try decoder.graph(
+          weights: component.weights, height: request.height / 8, width: request.width / 8)
+      }
     }
     let input = try program.input("latent_sample")
     guard input.count == latent.count else {
@@ -164,7 +175,7 @@ package final class StableDiffusion {
     for index in input.indices {
       input[index] = latent[index] / decoder.scalingFactor + decoder.shiftFactor
     }
-    try program.run()
+    try clock.measure("decoding") { try program.run() }
     return Picture(
       channels: try program.output("sample"), width: request.width, height: request.height)
   }

@@ -95,7 +95,9 @@ package final class TextToImage {
         path: component.configuration.file, part: "'caption_channels'",
         expected: "the text encoder's width", found: "\(model.captionChannels)")
     }
-    let conditions = try conditions(model, component, captions)
+    let conditions = try watch.clock.measure("denoiser loading") {
+      try self.conditions(model, component, captions)
+    }
     let schedule = try Sampler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
     let components = try model.components(weights: component.weights)
@@ -114,8 +116,10 @@ package final class TextToImage {
           }
           return latents
         }
-        let velocity = try velocity(
-          model, component, x, timestep: sampler.steps[step].timestep, conditions, request)
+        let velocity = try watch.clock.measure("denoising") {
+          try self.velocity(
+            model, component, x, timestep: sampler.steps[step].timestep, conditions, request)
+        }
         sampler.advance(&x, output: velocity, step: step)
       }
       latents.append(components.latents(x))
@@ -184,8 +188,10 @@ package final class TextToImage {
         path: component.configuration.file, part: "'latent_channels' and 'sample_size'",
         expected: "the denoiser's latents", found: "[\(model.latentChannels), \(side), \(side)]")
     }
-    let program = try component.program("decoder") {
-      try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
+    let program = try watch.clock.measure("decoder loading") {
+      try component.program("decoder") {
+        try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
+      }
     }
     return try latents.enumerated().map { index, latent in
       try watch.decoding(index, of: latents.count, steps: steps)
@@ -193,7 +199,7 @@ package final class TextToImage {
       for position in input.indices {
         input[position] = latent[position] / model.scalingFactor + model.shiftFactor
       }
-      try program.run()
+      try watch.clock.measure("decoding") { try program.run() }
       return Picture(
         channels: try program.output("sample"), width: model.sampleSize, height: model.sampleSize)
     }

@@ -32,6 +32,7 @@ struct GenerateReport: Encodable {
   let isa: String
   let threads: Int
   let seconds: Double
+  let stages: [StageTime]
   let textSentiment: MoodReport
   let imageSentiments: [MoodReport]
 
@@ -53,6 +54,7 @@ struct GenerateReport: Encodable {
     isa = pipit.isa
     threads = pipit.threadCount
     self.seconds = seconds
+    stages = pipit.stageTimes
     textSentiment = MoodReport(textMood)
     imageSentiments = moods.map { MoodReport($0) }
   }
@@ -63,6 +65,8 @@ struct GenerateReport: Encodable {
     Swift.print(
       "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
         + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
+    let times = stages.map { "\($0.name) \(Console.fixed($0.seconds, digits: 2)) s" }
+    Swift.print("stages:   \(times.joined(separator: ", "))")
     Swift.print("sentence: \(textSentiment.text)")
     for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }
   }

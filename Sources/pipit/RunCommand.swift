@@ -19,12 +19,22 @@ struct RunCommand: ParsableCommand {
         VAE encoder    sample -> latent_parameters
         classifier     pixel_values -> logits
 
-      Example:
+      A pipeline's folder and a checkpoint in one file hold several components: --component names one, as the
+      folders of a pipeline are called (of a checkpoint in one file: text_encoder, unet, vae).
+
+      Examples:
         pipit run Models/Default/vae --in latent_sample=z.npy --out sample=picture.npy
+        pipit run model.safetensors --component vae --in latent_sample=z.npy --out sample=picture.npy
       """)
 
-  @Argument(help: "The component's folder.")
-  var folder: String
+  @Argument(help: "The component's folder, or what --component is part of.")
+  var model: String
+
+  @Option(help: "Which component of a pipeline's folder or of a single-file checkpoint.")
+  var component: String?
+
+  @Option(help: "For a single-file checkpoint: a diffusers folder to take settings from.")
+  var config: String?
 
   @Option(name: .customLong("in"), help: "NAME=FILE.npy, once for each input.")
   var inputs: [String] = []
@@ -42,18 +52,14 @@ struct RunCommand: ParsableCommand {
     var options = MachineOptions()
     options.threads = threads
     let machine = try Machine(threadCount: try options.threadCount(), ignoresMemory: force)
-    let model = try ModelFolder(path: folder)
-    guard model.layout == .component else {
-      throw Failure(
-        code: EX_USAGE, "'\(folder)' is a pipeline; name one of its components' folders")
-    }
+    let part = try part()
     let arrays = try npyArrays(inputs)
     let files = try namedFiles(outputs, "--out")
     guard !files.isEmpty else {
       throw Failure(code: EX_USAGE, "no output is asked for; add --out NAME=FILE.npy")
     }
     let results = try ComponentRun.run(
-      model, inputs: arrays, outputs: files.map(\.name), machine: machine)
+      part, inputs: arrays, outputs: files.map(\.name), machine: machine)
     for (name, path) in files {
       guard let result = results[name] else { continue }
       try result.values.withUnsafeBufferPointer {
@@ -61,6 +67,35 @@ struct RunCommand: ParsableCommand {
       }
       print("\(name) \(result.shape) -> \(path)")
     }
+  }
+}
+
+extension RunCommand {
+  private func part() throws -> ModelPart {
+    if OriginalCheckpoint.isFile(model) {
+      var options = OriginalCheckpoint.Options()
+      options.settings = config
+      // What the denoiser's output means is for those who draw.
+      options.assumesEpsilon = true
+      let checkpoint = try OriginalCheckpoint(path: model, options: options)
+      return try checkpoint.part(
+        named: try named(OriginalCheckpoint.partNames.joined(separator: ", ")))
+    }
+    let folder = try ModelFolder(path: model)
+    guard folder.layout == .pipeline else {
+      if let component {
+        throw Failure(
+          code: EX_USAGE, "--component \(component): '\(model)' is one component already")
+      }
+      return try ModelPart(folder)
+    }
+    return try ModelPart(try folder.component(try named("a folder in it")))
+  }
+
+  private func named(_ known: String) throws -> String {
+    if let component { return component }
+    throw Failure(
+      code: EX_USAGE, "'\(model)' holds several components; say --component (\(known))")
   }
 }
 

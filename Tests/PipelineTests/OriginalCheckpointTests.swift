@@ -53,6 +53,51 @@ import Testing
     try check("2", "sd-turbo", request)
   }
 
+  // MARK: Components
+
+  private func outputs(
+    _ part: ModelPart, _ inputs: [String: NpyArray], _ name: String
+  ) throws -> [Float] {
+    let results = try ComponentRun.run(
+      part, inputs: inputs, outputs: [name], machine: try Machine())
+    return try #require(results[name]).values
+  }
+
+  @Test func eachComponentComputesWhatTheFoldersDoes() throws {
+    let file = try OriginalCheckpoint(
+      path: goldens + "original-1.safetensors", options: options("sd-ddim"))
+    let folder = try ModelFolder(path: goldens + "sd-ddim")
+    func floats(_ shape: Shape) -> NpyArray {
+      let values: [Float] = (0..<shape.count).map { Float($0 * 37 % 64) / 32 - 1 }
+      return NpyArray(shape: shape, values: .floats(values))
+    }
+    let ids = NpyArray(shape: [1, 4], values: .integers([1, 2, 3, 4]))
+    let time = NpyArray(shape: [1], values: .integers([7]))
+    let latents = floats([1, 4, 8, 6])
+    let cases: [(String, [String: NpyArray], String)] = [
+      ("text_encoder", ["input_ids": ids], "last_hidden_state"),
+      (
+        "unet", ["sample": latents, "timestep": time, "encoder_hidden_states": floats([1, 4, 16])],
+        "out_sample"
+      ),
+      ("vae", ["latent_sample": latents], "sample"),
+      ("vae", ["sample": floats([1, 3, 16, 8])], "latent_parameters"),
+    ]
+    for (name, inputs, output) in cases {
+      let found = try outputs(try file.part(named: name), inputs, output)
+      let wanted = try outputs(try ModelPart(folder.component(name)), inputs, output)
+      var error = 0.0
+      var norm = 0.0
+      for (a, b) in zip(found, wanted) {
+        error += Double((a - b) * (a - b))
+        norm += Double(b * b)
+      }
+      // The file's numbers are halves.
+      #expect(found.count == wanted.count && error.squareRoot() <= 5e-3 * norm.squareRoot(), "\(name)")
+    }
+    #expect(throws: FormatError.self) { try file.part(named: "taesd") }
+  }
+
   // MARK: Full-size checkpoints, without weights
 
   private func shapes(_ name: String) throws -> [String: Shape] {

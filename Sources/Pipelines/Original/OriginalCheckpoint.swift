@@ -124,6 +124,26 @@ package struct OriginalCheckpoint: StableDiffusionModel {
     return nil
   }
 
+  /// The names that a pipeline's folder has for what the file holds.
+  package static let partNames = ["text_encoder", "unet", "vae"]
+
+  /// One of `partNames`.
+  package func part(named name: String) throws -> ModelPart {
+    switch name {
+    case "text_encoder": return try textEncoder()
+    case "unet": return try denoiser()
+    case "vae":
+      if let part = try autoencoder() { return part }
+      throw FormatError(
+        path: path, part: name, expected: "tensors named '\(OriginalSettings.autoencoderPrefix)…'",
+        found: "none")
+    default:
+      let names = OriginalCheckpoint.partNames.joined(separator: ", ")
+      throw FormatError(
+        path: path, part: "component", expected: "one of \(names)", found: "'\(name)'")
+    }
+  }
+
   private func part(
     _ name: String, _ architecture: String, _ values: OriginalSettings.Values?, prefix: String,
     place: @escaping @Sendable (String) -> OriginalPlace?
