@@ -10,6 +10,27 @@ private let poolings: [ConvolutionCase] =
     .with(1, 1, from: 4, to: 4) { _ in },
   ]
 
+/// The highest number of each window, with what lies between the pixels.
+private func highest<T: Comparable>(
+  _ pooling: ConvolutionCase, of input: [T], outside: T, between: T
+) -> [T] {
+  let channels = pooling.inputChannels
+  let count = (pooling.pixelCount - 1) * pooling.yPixelStride + channels
+  var result = [T](repeating: between, count: count)
+  for pixel in 0..<pooling.pixelCount {
+    for channel in 0..<channels {
+      let window: [T] = (0..<pooling.taps).compactMap { tap in
+        pooling.inputIndex(
+          pixel: pixel, kernelRow: tap / pooling.kernelWidth,
+          kernelColumn: tap % pooling.kernelWidth
+        ).map { input[$0 + channel] }
+      }
+      result[pixel * pooling.yPixelStride + channel] = window.max() ?? outside
+    }
+  }
+  return result
+}
+
 @Suite struct LayoutTests {
   @Test(arguments: Level.running, poolings.indices)
   func maxPool(level: Level, index: Int) {
@@ -26,19 +47,7 @@ private let poolings: [ConvolutionCase] =
     for row in stride(from: 0, to: rows, by: 2) {
       level.table.pointee.max_pool_f32(&arguments, row, min(row + 2, rows))
     }
-    let input = x.values
-    var expected = [Float](repeating: 7, count: y.count)
-    for pixel in 0..<pooling.pixelCount {
-      for channel in 0..<channels {
-        let window = (0..<pooling.taps).compactMap { tap in
-          pooling.inputIndex(
-            pixel: pixel, kernelRow: tap / pooling.kernelWidth,
-            kernelColumn: tap % pooling.kernelWidth
-          ).map { input[$0 + channel] }
-        }
-        expected[pixel * pooling.yPixelStride + channel] = window.max() ?? -.infinity
-      }
-    }
+    let expected = highest(pooling, of: x.values, outside: -.infinity, between: 7)
     #expect(bits(y.values) == bits(expected))
   }
 
@@ -65,19 +74,7 @@ private let poolings: [ConvolutionCase] =
     for row in stride(from: 0, to: rows, by: 2) {
       level.table.pointee.max_pool_i8(&arguments, row, min(row + 2, rows))
     }
-    var expected = [Int8](repeating: 7, count: count)
-    for pixel in 0..<pooling.pixelCount {
-      for channel in 0..<channels {
-        let window = (0..<pooling.taps).compactMap { tap in
-          pooling.inputIndex(
-            pixel: pixel, kernelRow: tap / pooling.kernelWidth,
-            kernelColumn: tap % pooling.kernelWidth
-          ).map { input[$0 + channel] }
-        }
-        expected[pixel * pooling.yPixelStride + channel] = window.max() ?? -128
-      }
-    }
-    #expect(y.values == expected)
+    #expect(y.values == highest(pooling, of: input, outside: -128, between: 7))
   }
 
   @Test(arguments: Level.running, [1, 3, 8, 17])
