@@ -104,7 +104,7 @@ public final class Pipit {
   /// As `generate(_:)`, for whoever watches.
   ///
   /// - Parameters:
-  ///   - preview: Is given a rough picture after each step (of Stable Diffusion models only).
+  ///   - preview: Is given a rough picture after each step.
   ///   - progress: Is told what comes next, and says whether it is to.
   /// - Throws: `GenerationCancelled` where `progress` says so.
   public func generate(
@@ -128,10 +128,10 @@ public final class Pipit {
       return try pipeline.draw(try stableDiffusion(request, pipeline), watch: watch)
     }
     guard request.width == nil, request.height == nil, request.sampler == nil,
-      request.startPicture == nil, watch.preview == nil
+      request.startPicture == nil
     else {
       throw GenerationError(
-        "size, sampler, start picture and preview", expected: "none of them with this model",
+        "size, sampler and start picture", expected: "none of them with this model",
         found: "one that only Stable Diffusion folders take")
     }
     var inner = TextToImageRequest()

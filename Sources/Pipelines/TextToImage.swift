@@ -24,6 +24,7 @@ package struct TextToImageRequest: Sendable {
 package final class TextToImage {
   private let folder: ModelFolder
   private let machine: Machine
+  private var decoder: Decoder?
 
   /// Tokens of a caption that the denoiser was trained to see.
   package static let captionTokens = 32
@@ -121,6 +122,14 @@ package final class TextToImage {
             model, component, x, timestep: sampler.steps[step].timestep, conditions, request)
         }
         sampler.advance(&x, output: velocity, step: step)
+        if let preview = watch.preview {
+          // This decoder is small: a preview is what it makes of the picture foreseen now.
+          let decoder = try loadedDecoder(watch.clock)
+          try preview(
+            try watch.clock.measure("previews") {
+              try decoder.picture(components.latents(sampler.denoised))
+            })
+        }
       }
       latents.append(components.latents(x))
     }
@@ -175,33 +184,54 @@ package final class TextToImage {
 
   // MARK: Decoding
 
-  private func decode(
-    _ latents: [[Float]], _ watch: GenerationWatch, steps: Int
-  ) throws -> [Picture] {
-    let component = try Component(try folder.component("vae"), machine: machine)
-    guard case .autoencoder(let model) = component.architecture else {
-      throw component.wrongArchitecture("PipitAutoencoder")
-    }
-    let side = model.sampleSize / model.reduction
-    guard latents.allSatisfy({ $0.count == model.latentChannels * side * side }) else {
-      throw FormatError(
-        path: component.configuration.file, part: "'latent_channels' and 'sample_size'",
-        expected: "the denoiser's latents", found: "[\(model.latentChannels), \(side), \(side)]")
-    }
-    let program = try watch.clock.measure("decoder loading") {
-      try component.program("decoder") {
-        try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
+  /// The decoder of one picture.
+  private struct Decoder {
+    let component: Component
+    let model: Autoencoder
+    let program: Program
+
+    var side: Int { model.sampleSize / model.reduction }
+
+    func picture(_ latent: [Float]) throws -> Picture {
+      guard latent.count == model.latentChannels * side * side else {
+        throw FormatError(
+          path: component.configuration.file, part: "'latent_channels' and 'sample_size'",
+          expected: "the denoiser's latents", found: "[\(model.latentChannels), \(side), \(side)]")
       }
-    }
-    return try latents.enumerated().map { index, latent in
-      try watch.decoding(index, of: latents.count, steps: steps)
       let input = try program.input("latent_sample")
       for position in input.indices {
         input[position] = latent[position] / model.scalingFactor + model.shiftFactor
       }
-      try watch.clock.measure("decoding") { try program.run() }
+      try program.run()
       return Picture(
         channels: try program.output("sample"), width: model.sampleSize, height: model.sampleSize)
+    }
+  }
+
+  private func loadedDecoder(_ clock: StageClock) throws -> Decoder {
+    if let decoder { return decoder }
+    let loaded = try clock.measure("decoder loading") {
+      let component = try Component(try folder.component("vae"), machine: machine)
+      guard case .autoencoder(let model) = component.architecture else {
+        throw component.wrongArchitecture("PipitAutoencoder")
+      }
+      let side = model.sampleSize / model.reduction
+      let program = try component.program("decoder") {
+        try model.decoderGraph(weights: component.weights, batch: 1, height: side, width: side)
+      }
+      return Decoder(component: component, model: model, program: program)
+    }
+    decoder = loaded
+    return loaded
+  }
+
+  private func decode(
+    _ latents: [[Float]], _ watch: GenerationWatch, steps: Int
+  ) throws -> [Picture] {
+    let decoder = try loadedDecoder(watch.clock)
+    return try latents.enumerated().map { index, latent in
+      try watch.decoding(index, of: latents.count, steps: steps)
+      return try watch.clock.measure("decoding") { try decoder.picture(latent) }
     }
   }
 }

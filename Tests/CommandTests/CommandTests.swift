@@ -137,6 +137,18 @@ struct BundleCommandTests {
     #expect(Command.files(in: folder) == ["a.png", "b.png", "c.png"])
   }
 
+  @Test func previewsAreDrawnAfterEachStep() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    let outcome = Command.run([
+      "generate", "a smiling cat", "--seed", "5", "--preview", folder + "/p.png", "-o",
+      folder + "/x.png",
+    ])
+    #expect(outcome.code == 0 && outcome.output.contains("previews "), "\(outcome.errors)")
+    let info = Command.run(["info", folder + "/p.png"])
+    #expect(info.output.contains("state: preview"), "\(info.output)")
+  }
+
   @Test func thePictureRemembersItsRequest() {
     let folder = Command.temporaryFolder()
     defer { Command.remove(folder) }
