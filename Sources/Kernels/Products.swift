@@ -140,7 +140,17 @@ package struct WinogradCall {
     guard applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
-    return tiles >= 8 / geometry.upsample && min(geometry.inputChannels, geometry.outputChannels) >= 16
+    return tiles >= leastTiles(upsample: geometry.upsample) && min(geometry.inputChannels, geometry.outputChannels) >= 16
+  }
+
+  /// Of plain images. Where a vector holds four numbers, products take long enough that four tiles (of an image
+  /// of 7 x 7) pay for the transform of their filters.
+  private static func leastTiles(upsample: Int) -> Int {
+    #if arch(arm64)
+      return upsample == 1 ? 3 : 4
+    #else
+      return 8 / upsample
+    #endif
   }
 
   /// As `Conv2DCall`, of a geometry that `applies`.

@@ -44,9 +44,9 @@ ALWAYS_INLINE void accumulate_lane(int32x4_t sums[TILE_ROWS][4], const int8x16_t
     }
 }
 
-/// A tile of all rows and columns. Returns how many groups are done: all but at most three.
+/// A tile that loops in assembly are there for. Returns how many groups are done: all but at most three.
 ALWAYS_INLINE size_t accumulate_whole(int32x4_t sums[TILE_ROWS][4], const struct tile_i8 *tile,
-                                      bool in_order) {
+                                      bool in_order, const size_t rows) {
     size_t groups = tile->depth_groups;
     if (in_order) {
         if (groups >= 2) {
@@ -55,14 +55,16 @@ ALWAYS_INLINE size_t accumulate_whole(int32x4_t sums[TILE_ROWS][4], const struct
         return groups / 2 * 2;
     }
     if (groups >= 4) {
-        accumulate_fours(sums, tile->a, tile->panel, groups / 4, GATHERED_STRIDE);
+        accumulate_fours(sums, tile->a, tile->panel, groups / 4, GATHERED_STRIDE, rows);
     }
     return groups / 4 * 4;
 }
 
 ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, const size_t vectors) {
     // Asked before the sums exist: a call leaves half of the registers to nobody.
-    bool is_whole = rows == TILE_ROWS && vectors == 4, in_order = is_whole && core_runs_in_order();
+    bool is_looped = (rows == TILE_ROWS || rows == 4) && vectors == 4;
+    bool in_order = is_looped && core_runs_in_order();
+    is_looped &= rows == TILE_ROWS || !in_order;
     int32x4_t sums[TILE_ROWS][4];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -74,8 +76,8 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     }
 
     size_t done = 0;
-    if (is_whole) {
-        done = accumulate_whole(sums, tile, in_order);
+    if (is_looped) {
+        done = accumulate_whole(sums, tile, in_order, rows);
         ASSUME(tile->depth_groups - done < 4);
     }
     const int8_t *a = tile->a + done * DEPTH_GROUP;

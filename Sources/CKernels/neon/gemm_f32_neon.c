@@ -80,9 +80,9 @@ ALWAYS_INLINE void finish(const struct tile_f32 *tile, float32x4_t sums[TILE_ROW
     }
 }
 
-/// A tile of all rows and columns. Returns how much of depth is done: all but at most three steps.
+/// A tile that loops in assembly are there for. Returns how much of depth is done: all but at most three steps.
 ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const struct tile_f32 *tile,
-                                      const size_t row_stride, bool in_order) {
+                                      const size_t row_stride, bool in_order, const size_t rows) {
     size_t gap = tile_gap(row_stride), depth = tile->depth, row_bytes = row_stride * sizeof(float);
     if (in_order) {
         if (depth >= 2) {
@@ -93,7 +93,7 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
     const float *a = tile->a, *panel = tile->panel;
     for (size_t left = depth, run; left >= 4; left -= run, a += run + gap) {
         run = tile_run(left, row_stride) / 4 * 4;
-        accumulate_fours(sums, a, panel, run / 4, row_bytes);
+        accumulate_fours(sums, a, panel, run / 4, row_bytes, rows);
         panel += run * TILE_COLUMNS;
     }
     return depth / 4 * 4;
@@ -104,7 +104,9 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
                               const size_t vectors, const size_t row_stride) {
     // Asked before the sums exist: a call leaves half of the registers to nobody.
-    bool is_whole = rows == TILE_ROWS && vectors == 4, in_order = is_whole && core_runs_in_order();
+    bool is_looped = (rows == TILE_ROWS || rows == 4) && vectors == 4;
+    bool in_order = is_looped && core_runs_in_order();
+    is_looped &= rows == TILE_ROWS || !in_order;
     float32x4_t sums[TILE_ROWS][4];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -122,8 +124,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 
     size_t done = 0;
-    if (is_whole) {
-        done = accumulate_whole(sums, tile, row_stride, in_order);
+    if (is_looped) {
+        done = accumulate_whole(sums, tile, row_stride, in_order, rows);
         ASSUME(tile->depth - done < 4);
     }
     const float *panel = tile->panel + done * TILE_COLUMNS;

@@ -1,15 +1,17 @@
-// The inner loops of a full register tile, 6 x 16, in assembly: with all 32 registers in use compilers
+// The inner loops of register tiles of 6 x 16, and of 4 x 16, in assembly: with all 32 registers in use compilers
 // spill some of them, and put loads where they are used.
 //
 // A step of depth is four bytes of each row and column: a float, or four bytes that `sdot` multiplies
 // and adds. The level's file defines before it includes this the type `sums_of_four` and MULTIPLY, the
 // instruction. All loops add in the same order, so that which core computes what does not change a bit.
 
-#define SUMS(s)                                                                        \
+#define SUMS_OF_4_ROWS(s)                                                              \
     [s00] "+w"(s[0][0]), [s01] "+w"(s[0][1]), [s02] "+w"(s[0][2]), [s03] "+w"(s[0][3]), \
     [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3]), \
     [s20] "+w"(s[2][0]), [s21] "+w"(s[2][1]), [s22] "+w"(s[2][2]), [s23] "+w"(s[2][3]), \
-    [s30] "+w"(s[3][0]), [s31] "+w"(s[3][1]), [s32] "+w"(s[3][2]), [s33] "+w"(s[3][3]), \
+    [s30] "+w"(s[3][0]), [s31] "+w"(s[3][1]), [s32] "+w"(s[3][2]), [s33] "+w"(s[3][3])
+#define SUMS(s)                                                                        \
+    SUMS_OF_4_ROWS(s),                                                                 \
     [s40] "+w"(s[4][0]), [s41] "+w"(s[4][1]), [s42] "+w"(s[4][2]), [s43] "+w"(s[4][3]), \
     [s50] "+w"(s[5][0]), [s51] "+w"(s[5][1]), [s52] "+w"(s[5][2]), [s53] "+w"(s[5][3])
 /// Bytes from the first row of the left operand to the others; no immediates, as without optimization no
@@ -23,42 +25,58 @@
 // which 192 multiply. A vector of the left operand holds four steps of depth of a row; weights come two
 // vectors at a time.
 
-#define MULTIPLY_ROWS(column, weight, lane)                                       \
+#define MULTIPLY_ROWS_4(column, weight, lane)                                     \
     MULTIPLY(0, column, weight, x0, lane) MULTIPLY(1, column, weight, x1, lane)   \
-    MULTIPLY(2, column, weight, x2, lane) MULTIPLY(3, column, weight, x3, lane)   \
+    MULTIPLY(2, column, weight, x2, lane) MULTIPLY(3, column, weight, x3, lane)
+#define MULTIPLY_ROWS_6(column, weight, lane)                                     \
+    MULTIPLY_ROWS_4(column, weight, lane)                                         \
     MULTIPLY(4, column, weight, x4, lane) MULTIPLY(5, column, weight, x5, lane)
-#define STEP(lane, first, second)                                                 \
+#define STEP(rows, lane, first, second)                                           \
     "ldp %q[w0], %q[w1], " first "\n"                                             \
-    MULTIPLY_ROWS(0, w0, lane) MULTIPLY_ROWS(1, w1, lane)                         \
+    MULTIPLY_ROWS_##rows(0, w0, lane) MULTIPLY_ROWS_##rows(1, w1, lane)           \
     "ldp %q[w0], %q[w1], " second "\n"                                            \
-    MULTIPLY_ROWS(2, w0, lane) MULTIPLY_ROWS(3, w1, lane)
-
-/// Four steps of depth. The first load of weights moves on to the next ones.
-#define FOUR_STEPS                                                                \
+    MULTIPLY_ROWS_##rows(2, w0, lane) MULTIPLY_ROWS_##rows(3, w1, lane)
+#define LOAD_ROWS_4                                                               \
     "ldr %q[x1], [%[a], " ROW(1) "]\n"                                            \
     "ldr %q[x2], [%[a], " ROW(2) "]\n"                                            \
-    "ldr %q[x3], [%[a], " ROW(3) "]\n"                                            \
+    "ldr %q[x3], [%[a], " ROW(3) "]\n"
+#define LOAD_ROWS_6                                                               \
+    LOAD_ROWS_4                                                                   \
     "ldr %q[x4], [%[a], " ROW(4) "]\n"                                            \
-    "ldr %q[x5], [%[a], " ROW(5) "]\n"                                            \
-    "ldr %q[x0], [%[a]], #16\n"                                                   \
-    STEP(0, "[%[panel]], #256", "[%[panel], #-224]")                              \
-    STEP(1, "[%[panel], #-192]", "[%[panel], #-160]")                             \
-    STEP(2, "[%[panel], #-128]", "[%[panel], #-96]")                              \
-    STEP(3, "[%[panel], #-64]", "[%[panel], #-32]")
+    "ldr %q[x5], [%[a], " ROW(5) "]\n"
 
-/// sums += a[., d] * panel[d] over 4 * `fours` steps of depth; row_stride in bytes.
+/// Four steps of depth. The first load of weights moves on to the next ones.
+#define FOUR_STEPS(rows)                                                          \
+    LOAD_ROWS_##rows                                                              \
+    "ldr %q[x0], [%[a]], #16\n"                                                   \
+    STEP(rows, 0, "[%[panel]], #256", "[%[panel], #-224]")                        \
+    STEP(rows, 1, "[%[panel], #-192]", "[%[panel], #-160]")                       \
+    STEP(rows, 2, "[%[panel], #-128]", "[%[panel], #-96]")                        \
+    STEP(rows, 3, "[%[panel], #-64]", "[%[panel], #-32]")
+#define ALL_STEPS(rows)                                                           \
+    "tbz %[fours], #0, 1f\n" FOUR_STEPS(rows)                                     \
+    "cbz %[eights], 2f\n"                                                         \
+    "1:\n" FOUR_STEPS(rows) FOUR_STEPS(rows)                                      \
+    "subs %[eights], %[eights], #1\n"                                             \
+    "b.ne 1b\n"                                                                   \
+    "2:\n"
+
+/// sums += a[., d] * panel[d] over 4 * `fours` steps of depth; row_stride in bytes. `rows` is TILE_ROWS, or 4:
+/// what is left of rows is cut into tiles of about as many (see `tile_rows`).
 ALWAYS_INLINE void accumulate_fours(sums_of_four sums[TILE_ROWS][4], const void *a, const void *panel,
-                                    size_t fours, const size_t row_stride) {
+                                    size_t fours, const size_t row_stride, const size_t rows) {
     ASSUME(fours > 0);
     uint8x16_t x0, x1, x2, x3, x4, x5, w0, w1;
     size_t eights = fours / 2;
-    __asm__ volatile(
-        "tbz %[fours], #0, 1f\n" FOUR_STEPS
-        "cbz %[eights], 2f\n"
-        "1:\n" FOUR_STEPS FOUR_STEPS
-        "subs %[eights], %[eights], #1\n"
-        "b.ne 1b\n"
-        "2:\n"
+    if (rows == 4) {
+        __asm__ volatile(ALL_STEPS(4)
+            : [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),
+              [x2] "=&w"(x2), [x3] "=&w"(x3), [w0] "=&w"(w0), [w1] "=&w"(w1), SUMS_OF_4_ROWS(sums)
+            : [fours] "r"(fours), ROWS(row_stride)
+            : "cc", "memory");
+        return;
+    }
+    __asm__ volatile(ALL_STEPS(6)
         : [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),
           [x2] "=&w"(x2), [x3] "=&w"(x3), [x4] "=&w"(x4), [x5] "=&w"(x5), [w0] "=&w"(w0),
           [w1] "=&w"(w1), SUMS(sums)
@@ -151,9 +169,14 @@ ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void 
 #undef MULTIPLY
 #undef SUMS
 #undef ROWS
-#undef MULTIPLY_ROWS
+#undef SUMS_OF_4_ROWS
+#undef MULTIPLY_ROWS_4
+#undef MULTIPLY_ROWS_6
 #undef STEP
+#undef LOAD_ROWS_4
+#undef LOAD_ROWS_6
 #undef FOUR_STEPS
+#undef ALL_STEPS
 #undef LOAD_LOW
 #undef LOAD_HIGH
 #undef INSERT

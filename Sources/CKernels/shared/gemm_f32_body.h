@@ -42,14 +42,15 @@ struct product_f32 {
 
 /// Copies a run to a gathered row; may overwrite up to LANES - 1 floats after it (see the slack).
 ALWAYS_INLINE void gather_run(float *a, const float *x, size_t count) {
-    size_t i = 0;
-    for (; i + 4 * LANES <= count; i += 4 * LANES) {
-        vec first = v_load(x + i), second = v_load(x + i + LANES);
-        vec third = v_load(x + i + 2 * LANES), fourth = v_load(x + i + 3 * LANES);
-        v_store(a + i, first);
-        v_store(a + i + LANES, second);
-        v_store(a + i + 2 * LANES, third);
-        v_store(a + i + 3 * LANES, fourth);
+    size_t i = count / (4 * LANES) * (4 * LANES);
+    float *to = a;
+    for (const float *from = x, *end = x + i; from < end; from += 4 * LANES, to += 4 * LANES) {
+        vec first = v_load(from), second = v_load(from + LANES);
+        vec third = v_load(from + 2 * LANES), fourth = v_load(from + 3 * LANES);
+        v_store(to, first);
+        v_store(to + LANES, second);
+        v_store(to + 2 * LANES, third);
+        v_store(to + 3 * LANES, fourth);
     }
     for (; i + LANES <= count; i += LANES) {
         v_store(a + i, v_load(x + i));
@@ -94,6 +95,26 @@ static void finish_tile(const struct product_f32 *product, float *sums, struct r
             vec t = v_epilogue(sum, epilogue, row, column, count);
             v_store_first(y + column, t, count);
         }
+    }
+}
+
+/// Stores a finished tile of all columns, whose sums have what comes before a long activation.
+static void finish_long(const struct product_f32 *product, float *sums, struct range rows,
+                        size_t column) {
+    const struct epilogue_f32 *epilogue = product->epilogue;
+    const float *end = sums + (rows.end - rows.begin) * TILE_COLUMNS, *residual = NULL;
+    activate_block(sums, (rows.end - rows.begin) * TILE_COLUMNS, epilogue->activation);
+    if (epilogue->residual && !epilogue->residual_first) {
+        residual = epilogue->residual + rows.begin * epilogue->residual_stride + column;
+    }
+    float *y = product->y + rows.begin * product->y_stride + column;
+    for (const float *from = sums; from < end; from += TILE_COLUMNS, y += product->y_stride) {
+        UNROLL
+        for (size_t c = 0; c < TILE_COLUMNS; c += LANES) {
+            vec t = v_load(from + c);
+            v_store(y + c, residual ? v_add(t, v_load(residual + c)) : t);
+        }
+        residual = residual ? residual + epilogue->residual_stride : NULL;
     }
 }
 
@@ -165,6 +186,8 @@ static void multiply_tile(const struct product_f32 *product, const float *a, con
     };
     bool is_detoured = is_last ? is_narrow || !product->finishes_in_registers
                                : is_narrow && product->waits_in_y;
+    const struct epilogue_f32 *epilogue = product->epilogue;
+    bool is_long_whole = is_last && !is_narrow && is_long(epilogue->activation);
     if (is_detoured) {
         tile.to = whole;
         tile.to_stride = TILE_COLUMNS;
@@ -174,22 +197,26 @@ static void multiply_tile(const struct product_f32 *product, const float *a, con
             tile.from_stride = TILE_COLUMNS;
         }
     } else if (is_last) {
-        const struct epilogue_f32 *epilogue = product->epilogue;
         tile.to = product->y + rows.begin * product->y_stride + columns.begin;
         tile.to_stride = product->y_stride;
-        tile.bias = epilogue->bias ? epilogue->bias + columns.begin : NULL;
-        tile.residual_stride = epilogue->residual_stride;
-        tile.residual = epilogue->residual ? epilogue->residual + columns.begin +
-                                                 rows.begin * epilogue->residual_stride
-                                           : NULL;
         tile.activation = epilogue->activation;
+    }
+    if (is_last && (is_long_whole || !is_detoured)) {
+        tile.bias = epilogue->bias ? epilogue->bias + columns.begin : NULL;
+        if (epilogue->residual && (!is_long_whole || epilogue->residual_first)) {
+            tile.residual_stride = epilogue->residual_stride;
+            tile.residual =
+                epilogue->residual + columns.begin + rows.begin * epilogue->residual_stride;
+        }
     }
     if (weights) {
         tile_product(&tile, row_count, column_count);
     } else {
         tile_product_expanding(product, &tile, panel, depth, row_count, column_count);
     }
-    if (is_detoured && is_last) {
+    if (is_long_whole) {
+        finish_long(product, whole, rows, columns.begin);
+    } else if (is_detoured && is_last) {
         finish_tile(product, whole, rows, columns);
     } else if (is_detoured) {
         copy_narrow(waiting, waiting_stride, whole, TILE_COLUMNS, row_count, column_count);
