@@ -140,7 +140,8 @@ package struct WinogradCall {
     guard applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
-    return tiles >= leastTiles(upsample: geometry.upsample) && min(geometry.inputChannels, geometry.outputChannels) >= 16
+    return tiles >= leastTiles(upsample: geometry.upsample)
+      && min(geometry.inputChannels, geometry.outputChannels) >= 16
   }
 
   /// Of plain images. Where a vector holds four numbers, products take long enough that four tiles (of an image
