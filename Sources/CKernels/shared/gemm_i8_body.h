@@ -267,12 +267,12 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
                         const struct panel_i8 *panel, struct range rows, struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     enum activation activation = epilogue->floats.activation;
-    bool adds = epilogue->floats.residual || epilogue->residual;
     bool is_whole = columns.end - columns.begin == TILE_COLUMNS;
     if (is_whole && is_plain(epilogue)) {
         finish_whole(product, sums, panel, rows, columns.begin);
         return;
     }
+    bool adds = epilogue->floats.residual || epilogue->residual;
     if (is_whole && is_long(activation) && !adds) {
         finish_activated(product, sums, panel, rows, columns.begin);
         return;
