@@ -106,6 +106,7 @@ struct conv2d_f32_args {
     size_t pad_top, pad_left;
     size_t dilation_height, dilation_width;
     size_t upsample;
+    size_t winograd_side;  // of winograd's tiles, see there; nothing else reads it
     struct epilogue_f32 epilogue;
 };
 
@@ -140,14 +141,15 @@ struct gemm_f32_kernels {
     /// them: they are transformed a panel at a time, so that fast convolution costs no memory for
     /// weights. For kernels of 3 x 3, strides and dilations of 1 and either
     ///
-    ///   - upsample 1: F(4x4, 3x3), a quarter of the multiplications; tiles are 4 x 4 output pixels; or
-    ///   - upsample 2 with padding of 1 and an output of twice the input: the enlarged image's four
-    ///     phases are 2x2 convolutions of the stored one, F(4x4, 2x2), a sixth of the multiplications;
-    ///     tiles are 8 x 8 output pixels.
+    ///   - upsample 1, winograd_side 4: F(4x4, 3x3), a quarter of the multiplications;
+    ///   - upsample 1, winograd_side 6: F(6x6, 3x3), a fifth of them (16 / 81); or
+    ///   - upsample 2, winograd_side 4, with padding of 1 and an output of twice the input: the enlarged image's four
+    ///     phases are 2x2 convolutions of the stored one, F(4x4, 2x2), a sixth of the multiplications.
     ///
+    /// Tiles are winograd_side x winograd_side pixels of the output, or of each of its four phases.
     /// Computes tiles [tile_begin, tile_end) of winograd_tile_count(args) x panels [panel_begin, panel_end).
     /// scratch: winograd_scratch_count(args, tile_end - tile_begin) floats, 64-byte aligned.
-    /// Accuracy: within 2e-5 * sqrt(depth) * max|x| * max|weight| of the scalar level.
+    /// Accuracy: within 2e-5 (side 4) or 5e-5 (side 6) * sqrt(depth) * max|x| * max|weight| of the scalar level.
     size_t (*winograd_scratch_count)(const struct conv2d_f32_args *args, size_t tile_count);
     void (*winograd)(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end);
@@ -155,10 +157,10 @@ struct gemm_f32_kernels {
 
 /// Rows, columns and number of Winograd's tiles, which cover all images of a batch.
 static inline size_t winograd_tile_rows(const struct conv2d_f32_args *args) {
-    return (args->output_height / args->upsample + 3) / 4;
+    return (args->output_height / args->upsample + args->winograd_side - 1) / args->winograd_side;
 }
 static inline size_t winograd_tile_columns(const struct conv2d_f32_args *args) {
-    return (args->output_width / args->upsample + 3) / 4;
+    return (args->output_width / args->upsample + args->winograd_side - 1) / args->winograd_side;
 }
 static inline size_t winograd_tile_count(const struct conv2d_f32_args *args) {
     return args->batch * winograd_tile_rows(args) * winograd_tile_columns(args);

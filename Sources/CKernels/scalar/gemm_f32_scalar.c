@@ -136,7 +136,7 @@ static size_t winograd_scratch_count(const struct conv2d_f32_args *args, size_t 
 /// What fast convolution must come near: the plain one, over the tiles' pixels.
 static void winograd(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end) {
-    size_t side = 4 * args->upsample;
+    size_t side = args->winograd_side * args->upsample;
     size_t columns = winograd_tile_columns(args), rows = winograd_tile_rows(args);
     for (size_t tile = tile_begin; tile < tile_end; tile++) {
         size_t image = tile / columns / rows, top = tile / columns % rows * side;

@@ -1,8 +1,8 @@
-// Convolution by minimal filtering, F(4x4, 3x3) and F(4x4, 2x2), over a level's register tile.
+// Convolution by minimal filtering, F(4x4, 3x3), F(6x6, 3x3) and F(4x4, 2x2), over a level's register tile.
 //
 // A tile of the image is brought to `points` x `points` numbers a channel, the filter too; there
 // convolution is one product of matrices for each point, [tiles, channels] x [channels, columns];
-// the result is brought back to 4 x 4 pixels. Points of evaluation: 0, 1, -1, 2, (-2,) infinity.
+// the result is brought back to `winograd_side` squared pixels: see winograd_lines.h.
 //
 // A panel's filters are transformed when its turn comes and forgotten: stored they would take four
 // times the weights' memory, and for tiles enough the transformation is a few percent of the work.
@@ -10,7 +10,7 @@
 /// What one pass over the tiles computes: all of the output, or one phase of an enlarged one.
 struct winograd_pass {
     const struct conv2d_f32_args *args;
-    size_t points;             // 6 or 5
+    size_t points;             // 6, 8 or 5
     ptrdiff_t top, left;       // of a tile's window from the tile's own place
     size_t scale;              // output pixels from one computed pixel to the next: 1 or 2
     size_t row_phase, column_phase;
@@ -47,7 +47,7 @@ static struct winograd_scratch winograd_split(const struct conv2d_f32_args *args
 }
 
 static size_t winograd_points(const struct conv2d_f32_args *args) {
-    return args->upsample == 2 ? 5 : 6;
+    return args->winograd_side + (args->upsample == 2 ? 1 : 2);
 }
 
 static size_t winograd_scratch_count(const struct conv2d_f32_args *args, size_t tile_count) {
@@ -62,8 +62,8 @@ static struct winograd_tile winograd_tile_at(const struct conv2d_f32_args *args,
     size_t columns = winograd_tile_columns(args), rows = winograd_tile_rows(args);
     return (struct winograd_tile){
         .image = index / columns / rows,
-        .row = index / columns % rows * 4,
-        .column = index % columns * 4,
+        .row = index / columns % rows * args->winograd_side,
+        .column = index % columns * args->winograd_side,
     };
 }
 
@@ -88,13 +88,13 @@ static void winograd_window(const struct winograd_pass *pass, struct winograd_ti
 ALWAYS_INLINE void winograd_input_tile(const float *const *window, size_t channels, float *to,
                                        size_t point_stride, const size_t points) {
     // In bytes: so NEON's loads and stores add them by themselves.
-    size_t offset[6];
+    size_t offset[WINOGRAD_POINTS];
     UNROLL
     for (size_t j = 0; j < points; j++) {
         offset[j] = j * point_stride * sizeof(float);
     }
     for (size_t channel = 0; channel < channels; channel += LANES) {
-        vec d[6 * 6];
+        vec d[WINOGRAD_POINTS * WINOGRAD_POINTS];
         UNROLL
         for (size_t j = 0; j < points; j++) {
             UNROLL
@@ -123,13 +123,13 @@ static void winograd_inputs(const struct winograd_pass *pass, const struct winog
     for (size_t group = 0; group < s->groups; group++) {
         struct range own = part(all, group, s->groups);
         for (size_t tile = own.begin; tile < own.end; tile++) {
-            const float *window[6 * 6];
+            const float *window[WINOGRAD_POINTS * WINOGRAD_POINTS];
             winograd_window(pass, winograd_tile_at(pass->args, tiles.begin + tile), window);
             float *to = s->inputs + group * s->input_group + (tile - own.begin) * BLOCK;
-            if (pass->points == 5) {
-                winograd_input_tile(window, channels, to, s->input_point, 5);
-            } else {
-                winograd_input_tile(window, channels, to, s->input_point, 6);
+            switch (pass->points) {
+                case 5: winograd_input_tile(window, channels, to, s->input_point, 5); break;
+                case 6: winograd_input_tile(window, channels, to, s->input_point, 6); break;
+                default: winograd_input_tile(window, channels, to, s->input_point, 8); break;
             }
         }
     }
@@ -168,7 +168,7 @@ static void winograd_run(const struct winograd_pass *pass, float *scratch, struc
     for (size_t panel = panels.begin; panel < panels.end; panel++) {
         struct range columns = {panel * TILE_COLUMNS,
                                 smaller((panel + 1) * TILE_COLUMNS, args->output_channels)};
-        for (size_t pair = 0; pair < WINOGRAD_PAIRS; pair++) {
+        for (size_t pair = 0; pair < (pass->points + 1) / 2; pair++) {
             struct winograd_rows rows = winograd_pair(pair, pass->points);
             winograd_filters(pass, &s, panel, pair);
             for (size_t row = 0; row < rows.count; row++) {
@@ -185,7 +185,8 @@ static void winograd_f32(const struct conv2d_f32_args *args, float *scratch, siz
     ASSUME(args->kernel_height == 3 && args->kernel_width == 3);
     ASSUME(args->stride_height == 1 && args->stride_width == 1);
     ASSUME(tile_begin < tile_end && panel_begin < panel_end);
-    ASSUME(args->upsample == 1 || args->upsample == 2);
+    ASSUME(args->winograd_side == 4 || args->winograd_side == 6);
+    ASSUME(args->upsample == 1 || (args->upsample == 2 && args->winograd_side == 4));
     ASSUME(args->weight.format != WEIGHT_I4);
     ASSUME(args->weight.format != WEIGHT_I8 || args->weight.factors);
     struct range tiles = {tile_begin, tile_end}, panels = {panel_begin, panel_end};

@@ -21,7 +21,7 @@ ALWAYS_INLINE void winograd_filter_rows(const struct winograd_pass *pass,
     // Two vectors side by side, whose loads and stores NEON has one instruction for.
     enum { WIDTH = TILE_COLUMNS % (2 * LANES) ? 1 : 2 };
     for (size_t i = 0; i < tap; i += WIDTH * LANES) {
-        vec line[2][3][WIDTH], g[2][6][WIDTH];
+        vec line[2][3][WIDTH], g[2][WINOGRAD_POINTS][WIDTH];
         UNROLL
         for (size_t column = 0; column < 3; column++) {
             UNROLL
@@ -59,35 +59,32 @@ ALWAYS_INLINE void winograd_filter_rows(const struct winograd_pass *pass,
     }
 }
 
-enum { WINOGRAD_PAIRS = 3 };
-
-/// The rows of points that are made together: those that are sums and differences of the same terms.
-static struct winograd_rows winograd_pair(size_t pair, size_t points) {
-    switch (pair) {
-        case 0: return (struct winograd_rows){0, 2, points - 1};
-        case 1: return (struct winograd_rows){1, 2, 1};
-        default: return (struct winograd_rows){3, points - 4, points - 5};
+/// The rows of points that are made together: zero and infinity, then those that are sums and differences of
+/// the same terms.
+ALWAYS_INLINE struct winograd_rows winograd_pair(size_t pair, size_t points) {
+    if (pair == 0) {
+        return (struct winograd_rows){0, 2, points - 1};
     }
+    size_t first = 2 * pair - 1;
+    return first + 2 < points ? (struct winograd_rows){first, 2, 1}
+                              : (struct winograd_rows){first, 1, 0};
 }
 
 /// The rows of points are constants where their sums are made, so that no other row's are.
 ALWAYS_INLINE void winograd_filters_of(const struct winograd_pass *pass,
                                        const struct winograd_scratch *s, size_t panel, size_t pair,
                                        const enum weight_format format, const bool has_factors) {
-    if (pass->points == 5) {
-        switch (pair) {
-#define CASE(pair, points) \
-    winograd_filter_rows(pass, s, panel, winograd_pair(pair, points), points, format, has_factors)
-            case 0: CASE(0, 5); return;
-            case 1: CASE(1, 5); return;
-            default: CASE(2, 5); return;
-        }
-    }
-    switch (pair) {
-        case 0: CASE(0, 6); return;
-        case 1: CASE(1, 6); return;
-        default: CASE(2, 6); return;
+    switch (10 * pass->points + pair) {
+#define CASE(points, pair)                                                                 \
+    case 10 * points + pair:                                                               \
+        winograd_filter_rows(pass, s, panel, winograd_pair(pair, points), points, format,  \
+                             has_factors);                                                 \
+        return;
+        CASE(5, 0) CASE(5, 1) CASE(5, 2)
+        CASE(6, 0) CASE(6, 1) CASE(6, 2)
+        CASE(8, 0) CASE(8, 1) CASE(8, 2) CASE(8, 3)
 #undef CASE
+        default: return;
     }
 }
 

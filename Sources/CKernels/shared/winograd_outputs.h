@@ -15,8 +15,8 @@ static struct winograd_pixels winograd_pixels_of(const struct winograd_pass *pas
         .first = (tile.image * args->output_height + row) * args->output_width + column,
         .row_pitch = pass->scale * args->output_width,
         .column_pitch = pass->scale,
-        .rows = smaller(4, (args->output_height - row + pass->scale - 1) / pass->scale),
-        .columns = smaller(4, (args->output_width - column + pass->scale - 1) / pass->scale),
+        .rows = smaller(args->winograd_side, (args->output_height - row + pass->scale - 1) / pass->scale),
+        .columns = smaller(args->winograd_side, (args->output_width - column + pass->scale - 1) / pass->scale),
     };
 }
 
@@ -49,13 +49,14 @@ ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, con
     // To add -0 changes nothing, not even -0.
     vec bias = epilogue->bias ? v_load(epilogue->bias + column) : v_set1(-0.0f);
     vec least = v_set1(epilogue->activation == ACTIVATION_RELU ? 0 : -INFINITY);
+    const size_t side = winograd_side(points);
     UNROLL
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < side; i++) {
         if (!is_whole && i >= pixels.rows) {
             return;
         }
         UNROLL
-        for (size_t j = 0; j < 4; j++) {
+        for (size_t j = 0; j < side; j++) {
             if (is_whole || j < pixels.columns) {
                 vec t = v_add(m[i * points + j], bias);
                 t = has_residual ? v_add(t, v_load(residual + j * residual_step)) : t;
@@ -67,11 +68,12 @@ ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, con
     }
 }
 
-/// The 4 x 4 pixels of one tile from a vector of columns on.
+/// The pixels of one tile from a vector of columns on.
 ALWAYS_INLINE void winograd_output_tile(const struct conv2d_f32_args *args, const float *sums,
                                         size_t point_stride, struct winograd_pixels pixels,
                                         size_t column, size_t count, const size_t points) {
-    vec m[6 * 6];
+    vec m[WINOGRAD_POINTS * WINOGRAD_POINTS];
+    const size_t side = winograd_side(points);
     const char *from = (const char *)sums;
     size_t point_bytes = point_stride * sizeof(float);
     UNROLL
@@ -83,11 +85,11 @@ ALWAYS_INLINE void winograd_output_tile(const struct conv2d_f32_args *args, cons
         winograd_output(m + j, points, points);
     }
     UNROLL
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < side; i++) {
         winograd_output(m + i * points, 1, points);
     }
     const struct epilogue_f32 *epilogue = &args->epilogue;
-    bool is_whole = pixels.rows == 4 && pixels.columns == 4;
+    bool is_whole = pixels.rows == side && pixels.columns == side;
     bool is_plain = epilogue->activation == ACTIVATION_NONE ||
                     (epilogue->activation == ACTIVATION_RELU &&
                      (!epilogue->residual || epilogue->residual_first));
@@ -111,10 +113,13 @@ static void winograd_outputs(const struct winograd_pass *pass, const struct wino
         for (size_t column = columns.begin; column < columns.end; column += LANES) {
             size_t count = columns.end - column;
             const float *from = sums + (column - columns.begin);
-            if (pass->points == 5) {
-                winograd_output_tile(pass->args, from, s->sum_point, pixels, column, count, 5);
-            } else {
-                winograd_output_tile(pass->args, from, s->sum_point, pixels, column, count, 6);
+            switch (pass->points) {
+#define CASE(points) \
+    winograd_output_tile(pass->args, from, s->sum_point, pixels, column, count, points)
+                case 5: CASE(5); break;
+                case 6: CASE(6); break;
+                default: CASE(8); break;
+#undef CASE
             }
         }
     }
