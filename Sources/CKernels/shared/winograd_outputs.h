@@ -104,18 +104,37 @@ ALWAYS_INLINE void winograd_output_tile(const struct conv2d_f32_args *args, cons
     }
 }
 
+/// Asks memory for the lines that a panel of a tile's pixels is stored to.
+static void winograd_ask_for(const struct conv2d_f32_args *args, struct winograd_pixels pixels,
+                             struct range columns) {
+    for (size_t i = 0; i < pixels.rows; i++) {
+        for (size_t j = 0; j < pixels.columns; j++) {
+            size_t pixel = pixels.first + i * pixels.row_pitch + j * pixels.column_pitch;
+            for (size_t column = columns.begin; column < columns.end; column += LINE) {
+                __builtin_prefetch(args->y + pixel * args->y_pixel_stride + column, 1);
+            }
+        }
+    }
+}
+
 static void winograd_outputs(const struct winograd_pass *pass, const struct winograd_scratch *s,
                              struct range tiles, struct range columns) {
+    const struct conv2d_f32_args *args = pass->args;
+    bool is_far = winograd_is_far(args->output_height * args->output_width, args->y_pixel_stride);
     for (size_t index = tiles.begin; index < tiles.end; index++) {
-        struct winograd_pixels pixels =
-            winograd_pixels_of(pass, winograd_tile_at(pass->args, index));
+        struct winograd_pixels pixels = winograd_pixels_of(pass, winograd_tile_at(args, index));
+        enum { AHEAD = 2 };  // as memory is slower than a tile is
+        if (is_far && index + AHEAD < tiles.end) {
+            struct winograd_tile ahead = winograd_tile_at(args, index + AHEAD);
+            winograd_ask_for(args, winograd_pixels_of(pass, ahead), columns);
+        }
         const float *sums = s->sums + (index - tiles.begin) * TILE_COLUMNS;
         for (size_t column = columns.begin; column < columns.end; column += LANES) {
             size_t count = columns.end - column;
             const float *from = sums + (column - columns.begin);
             switch (pass->points) {
 #define CASE(points) \
-    winograd_output_tile(pass->args, from, s->sum_point, pixels, column, count, points)
+    winograd_output_tile(args, from, s->sum_point, pixels, column, count, points)
                 case 5: CASE(5); break;
                 case 6: CASE(6); break;
                 default: CASE(8); break;
