@@ -102,8 +102,7 @@ extension BenchmarkWork {
     let call = WinogradCall(
       kernels: kernels, geometry: geometry, x: memory[0].start, weights: weights,
       zeros: zeros.start, y: memory[1].start, epilogue: KernelEpilogue())
-    let grid = WinogradGrid(
-      call, channels: geometry.inputChannels, threadCount: pool.threadCount)
+    let grid = WinogradGrid(call, threadCount: pool.threadCount)
     let scratchCount = call.scratchCount(tiles: grid.longestTiles)
     let scratch = (0..<pool.threadCount).map { _ in BenchmarkMemory(scratchCount) }
     return BenchmarkWork(

@@ -1,4 +1,5 @@
 package import PipitGraph
+import PipitKernels
 import PipitTensors
 
 /// How long a board would take on paper. Nothing is run: each layer takes as long as its arithmetic at the
@@ -111,23 +112,9 @@ struct ProjectedWork {
     }
   }
 
-  /// F(4x4, 3x3), or F(4x4, 2x2) four times for an enlarged image: products at the points of evaluation,
-  /// and the instructions of the three transforms, counted in the kernel's source.
+  /// Products at the points of evaluation, and the instructions of the three transforms.
   private static func winograd(_ op: Conv2D, input: Shape, output: Shape) -> Double {
-    let isEnlarged = op.upsample == 2
-    let phases = isEnlarged ? 4 : 1
-    let rows = (output[1] / op.upsample + 3) / 4, columns = (output[2] / op.upsample + 3) / 4
-    let tiles = Double(output[0] * rows * columns)
-    let points = isEnlarged ? 25.0 : 36.0
-    let inputs = Double(op.weight.shape[1]) * Double(op.groups)
-    let pairs = inputs * Double(output[3]) / Double(op.groups)
-    let products = 2 * points * tiles * pairs
-    // Loads, one-dimensional transforms and stores.
-    let inputTransform = slot * tiles * inputs * (isEnlarged ? 140 : 216)
-    let outputTransform = slot * tiles * Double(output[3]) * (isEnlarged ? 160 : 200)
-    // Made anew for every block of at most 64 tiles.
-    let blocks = (tiles / 64).rounded(.up)
-    let filterTransform = slot * blocks * pairs * (isEnlarged ? 150 : 250)
-    return Double(phases) * (products + inputTransform + outputTransform + filterTransform)
+    let cost = WinogradCost(op.groupGeometry(input: input, output: output))
+    return Double(op.groups) * (2 * cost.products + slot * cost.transforms)
   }
 }

@@ -1,5 +1,5 @@
 // One product at one shape on the best level, once or not at all: the difference in executed instructions is
-// the layer's. Usage: count gemm|gemm-f16|direct|winograd|enlarged|i8|i8-direct RUNS N N N, extents as in
+// the layer's. Usage: count gemm|gemm-f16|direct|winograd|winograd6|enlarged|i8|i8-direct RUNS N N N, extents as in
 // counts.py.
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +48,7 @@ static void gemm(const struct gemm_f32_kernels *kernels, const char *kind, size_
 static void convolution(const struct gemm_f32_kernels *kernels, const char *kind, size_t runs,
                         const size_t *n) {
     size_t side = n[0], in = n[1], out = n[2], scale = strcmp(kind, "enlarged") ? 1 : 2;
+    bool is_six = !strcmp(kind, "winograd6");
     size_t panels = (out + kernels->tile_columns - 1) / kernels->tile_columns;
     struct conv2d_f32_args args = {
         .x = numbers(side * side * in),
@@ -58,6 +59,7 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
         .output_height = scale * side, .output_width = scale * side, .output_channels = out,
         .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
         .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .upsample = scale,
+        .winograd_side = is_six ? 6 : 4,
     };
     if (!strcmp(kind, "direct")) {
         for (size_t run = 0; run < runs; run++) {
@@ -65,7 +67,7 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
         }
         return;
     }
-    size_t tiles = winograd_tile_count(&args), block = 64;
+    size_t tiles = winograd_tile_count(&args), block = is_six ? 36 : 66;  // as the runtime's
     float *scratch = numbers(kernels->winograd_scratch_count(&args, block));
     for (size_t run = 0; run < runs; run++) {
         for (size_t tile = 0; tile < tiles; tile += block) {

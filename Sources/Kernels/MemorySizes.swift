@@ -27,6 +27,7 @@ package struct WinogradExtents {
   package let tileCount: Int
   package let tileRows: Int
   package let panelCount: Int
+  package let longestBlock: Int
   private let geometry: ConvolutionGeometry
   private let kernel: gemm_f32_kernels
 
@@ -36,6 +37,7 @@ package struct WinogradExtents {
     kernel = kernels.raw.pointee.gemm_f32
     self.geometry = geometry
     tileRows = kernel.tile_rows
+    longestBlock = WinogradCost(geometry).longestBlock
     panelCount = (geometry.outputChannels + kernel.tile_columns - 1) / kernel.tile_columns
     tileCount = WinogradExtents.withArguments(geometry) { winograd_tile_count($0) }
   }

@@ -70,7 +70,7 @@ package struct ConvolutionGeometry {
       output_width: outputWidth, output_channels: outputChannels, kernel_height: kernelHeight,
       kernel_width: kernelWidth, stride_height: stride, stride_width: stride, pad_top: padTop,
       pad_left: padLeft, dilation_height: dilation, dilation_width: dilation, upsample: upsample,
-      epilogue: epilogue.raw)
+      winograd_side: winogradSide, epilogue: epilogue.raw)
   }
 }
 
@@ -121,6 +121,8 @@ package struct WinogradCall {
   private let arguments: conv2d_f32_args
   package let tileCount: Int
   package let panelCount: Int
+  /// Tiles that share a transform of the filters, at most.
+  package let longestBlock: Int
 
   /// Whether the kernel computes a convolution of that geometry (see the contract).
   package static func applies(to geometry: ConvolutionGeometry) -> Bool {
@@ -170,6 +172,7 @@ package struct WinogradCall {
       x: x, weight: weights.raw, zeros: zeros, y: y, epilogue: epilogue)
     tileCount = withUnsafePointer(to: arguments) { winograd_tile_count($0) }
     panelCount = weights.panelCount
+    longestBlock = WinogradCost(geometry).longestBlock
   }
 
   /// Tiles that one register tile of the level's products holds.

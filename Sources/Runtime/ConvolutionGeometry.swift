@@ -25,13 +25,18 @@ extension Conv2D {
     return geometry
   }
 
-  /// Whether the runtime computes it by Winograd's algorithm, told from the shapes alone.
-  package func usesWinograd(input: Shape, output: Shape) -> Bool {
+  /// One of the groups' convolutions.
+  package func groupGeometry(input: Shape, output: Shape) -> ConvolutionGeometry {
     var geometry = geometry(input: input, output: output)
-    guard inputQuantization == nil, !isDepthwise(output: output) else { return false }
     geometry.inputChannels = weight.shape[1]
     geometry.outputChannels = output[3] / groups
-    return WinogradCall.pays(for: geometry)
+    return geometry
+  }
+
+  /// Whether the runtime computes it by Winograd's algorithm, told from the shapes alone.
+  package func usesWinograd(input: Shape, output: Shape) -> Bool {
+    guard inputQuantization == nil, !isDepthwise(output: output) else { return false }
+    return WinogradCall.pays(for: groupGeometry(input: input, output: output))
   }
 
   private func isDepthwise(output: Shape) -> Bool { weight.shape[1] == 1 && output[3] == groups }

@@ -34,19 +34,19 @@ package struct WinogradGrid {
   private let tiles: Split
   private let panels: Split
 
-  package init(_ call: WinogradCall, channels: Int, threadCount: Int) {
+  package init(_ call: WinogradCall, threadCount: Int) {
     self.init(
       tileCount: call.tileCount, tileRows: call.tileRows, panelCount: call.panelCount,
-      channels: channels, threadCount: threadCount)
+      longestBlock: call.longestBlock, threadCount: threadCount)
   }
 
   /// As above, of a convolution that need not be there yet.
-  package init(tileCount: Int, tileRows: Int, panelCount: Int, channels: Int, threadCount: Int) {
-    // 64 tiles make the filters' transform cheap; of deep images fewer, lest scratch memory grow.
+  package init(
+    tileCount: Int, tileRows: Int, panelCount: Int, longestBlock: Int, threadCount: Int
+  ) {
     // Whole register tiles, as one of few rows takes as long.
-    let longest = max(16, min(64, 80_000 / channels))
     tiles = Split(
-      tileCount, tiles: (tileCount + longest - 1) / longest, grain: tileRows)
+      tileCount, tiles: (tileCount + longestBlock - 1) / longestBlock, grain: tileRows)
     let isEven = tiles.tileCount >= 2 * threadCount
     panels = Split(
       panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)

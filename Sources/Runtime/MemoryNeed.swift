@@ -138,14 +138,12 @@ private struct Count {
 
   /// Floats of scratch memory that a thread needs for a convolution; `nil` where it is computed directly.
   private func winograd(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int? {
-    var geometry = op.geometry(input: input, output: output)
-    geometry.inputChannels = op.weight.shape[1]
-    geometry.outputChannels = output[3] / op.groups
+    let geometry = op.groupGeometry(input: input, output: output)
     guard WinogradCall.pays(for: geometry) else { return nil }
     let extents = WinogradExtents(geometry, kernels: kernels)
     let grid = WinogradGrid(
       tileCount: extents.tileCount, tileRows: extents.tileRows, panelCount: extents.panelCount,
-      channels: op.weight.shape[1], threadCount: threadCount)
+      longestBlock: extents.longestBlock, threadCount: threadCount)
     return extents.scratchCount(tiles: grid.longestTiles)
   }
 }

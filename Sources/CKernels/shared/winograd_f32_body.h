@@ -93,6 +93,14 @@ static bool winograd_is_far(size_t pixels, size_t pixel_stride) {
     return pixels * pixel_stride * sizeof(float) > 1 << 20;
 }
 
+/// Apart, so that its addresses take no registers from the transforms.
+static __attribute__((noinline)) void winograd_ask_for_window(const float *const *window, size_t count,
+                                                              size_t channel) {
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(window[i] + channel);
+    }
+}
+
 /// `next`: the window after this one if it should be asked of memory, else NULL.
 ALWAYS_INLINE void winograd_input_tile(const float *const *window, const float *const *next,
                                        size_t channels, float *to, size_t point_stride,
@@ -104,8 +112,8 @@ ALWAYS_INLINE void winograd_input_tile(const float *const *window, const float *
         offset[j] = j * point_stride * sizeof(float);
     }
     for (size_t channel = 0; channel < channels; channel += LANES) {
-        for (size_t i = 0; next && channel % LINE == 0 && i < points * points; i++) {
-            __builtin_prefetch(next[i] + channel);
+        if (next && channel % LINE == 0) {
+            winograd_ask_for_window(next, points * points, channel);
         }
         vec d[WINOGRAD_POINTS * WINOGRAD_POINTS];
         UNROLL

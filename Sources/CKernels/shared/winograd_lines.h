@@ -52,8 +52,8 @@ ALWAYS_INLINE void winograd_input(vec *d, const size_t stride, const size_t poin
     d[5 * stride] = v_plus(v_plus(d5, -5, d3), 4, d1);
 }
 
-/// A line of the sums: `points` numbers to as many as a side of the tile has. The factors of the filters' transform are here, for there are
-/// fewer sums than filters.
+/// A line of the sums: `points` numbers to as many as a side of the tile has. The factors of the filters'
+/// transform are here, for there are fewer sums than filters.
 ALWAYS_INLINE void winograd_output(vec *m, const size_t stride, const size_t points) {
     vec m0 = m[0], m1 = m[stride], m2 = m[2 * stride], m3 = m[3 * stride], m4 = m[4 * stride];
     if (points == 5) {
@@ -87,9 +87,13 @@ ALWAYS_INLINE void winograd_output(vec *m, const size_t stride, const size_t poi
     m[3 * stride] = v_add(v_plus(odd, 8.0f / 24, odd2), m5);
 }
 
-/// A line of a filter, three taps, to `points` numbers, but for their factors (1/2, -1/2, 1/6, 1/6, 1 or
-/// 1/4, -1/6, -1/6, 1/24, 1/24, 1 or 1, -2/9, -2/9, 1/90, 1/90, 8/45, 8/45, 1), which the sums get. Of an enlarged image the taps that fall on the same
-/// stored pixel add up, which two depends on the phase.
+/// A line of a filter, three taps, to `points` numbers, but for their factors, which the sums get:
+///
+///     5   1/2, -1/2, 1/6, 1/6, 1
+///     6   1/4, -1/6, -1/6, 1/24, 1/24, 1
+///     8   1, -2/9, -2/9, 1/90, 1/90, 8/45, 8/45, 1
+///
+/// Of an enlarged image the taps that fall on the same stored pixel add up, which two depends on the phase.
 ALWAYS_INLINE void winograd_filter(vec *g, const size_t stride, vec w0, vec w1, vec w2,
                                    const size_t points, size_t phase) {
     if (points == 5) {

@@ -52,12 +52,10 @@ ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, con
     const size_t side = winograd_side(points);
     UNROLL
     for (size_t i = 0; i < side; i++) {
-        if (!is_whole && i >= pixels.rows) {
-            return;
-        }
+        size_t columns = is_whole ? side : i < pixels.rows ? pixels.columns : 0;
         UNROLL
         for (size_t j = 0; j < side; j++) {
-            if (is_whole || j < pixels.columns) {
+            if (j < columns) {
                 vec t = v_add(m[i * points + j], bias);
                 t = has_residual ? v_add(t, v_load(residual + j * residual_step)) : t;
                 v_store(y + j * step, v_max(least, t));
@@ -105,8 +103,9 @@ ALWAYS_INLINE void winograd_output_tile(const struct conv2d_f32_args *args, cons
 }
 
 /// Asks memory for the lines that a panel of a tile's pixels is stored to.
-static void winograd_ask_for(const struct conv2d_f32_args *args, struct winograd_pixels pixels,
-                             struct range columns) {
+static __attribute__((noinline)) void winograd_ask_for(const struct conv2d_f32_args *args,
+                                                       struct winograd_pixels pixels,
+                                                       struct range columns) {
     for (size_t i = 0; i < pixels.rows; i++) {
         for (size_t j = 0; j < pixels.columns; j++) {
             size_t pixel = pixels.first + i * pixels.row_pitch + j * pixels.column_pitch;

@@ -185,9 +185,7 @@ extension Lowering {
     return (0..<op.groups).map { group in
       let matrix = weights.convolution(
         op.weight, rows: group * groupColumns..<(group + 1) * groupColumns)
-      var geometry = op.geometry(input: input, output: output)
-      geometry.inputChannels = groupChannels
-      geometry.outputChannels = groupColumns
+      let geometry = op.groupGeometry(input: input, output: output)
       let offset = group * groupColumns
       let epilogue = epilogue(op.epilogue, node, bias: bias, stride: output[3], offset: offset)
       let parameters = [zeros] + (bias.map { [$0] } ?? [])
@@ -197,7 +195,7 @@ extension Lowering {
         let call = WinogradCall(
           kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
           epilogue: epilogue)
-        return winograd(call, channels: groupChannels, weights: matrix, parameters: parameters)
+        return winograd(call, weights: matrix, parameters: parameters)
       }
       let call = Conv2DCall(
         kernels: kernels, geometry: geometry, x: x, weights: matrix, zeros: zeros.pointer, y: y,
@@ -213,9 +211,9 @@ extension Lowering {
   }
 
   private func winograd(
-    _ call: WinogradCall, channels: Int, weights: PackedMatrix, parameters: [Parameter]
+    _ call: WinogradCall, weights: PackedMatrix, parameters: [Parameter]
   ) -> Step {
-    let grid = WinogradGrid(call, channels: channels, threadCount: threadCount)
+    let grid = WinogradGrid(call, threadCount: threadCount)
     scratch.reserve(call.scratchCount(tiles: grid.longestTiles))
     return WinogradStep(
       call: call, grid: grid, weights: weights, parameters: parameters, scratch: scratch)
