@@ -1,3 +1,4 @@
+import PipitGraph
 import PipitKernels
 import PipitRuntime
 
@@ -16,18 +17,26 @@ extension BenchmarkWork {
     return (memory, UnsafeMutableRawPointer(memory.start).assumingMemoryBound(to: Int8.self))
   }
 
-  /// [rows, columns, depth]: integers in, floats out.
+  /// [rows, columns, depth]: integers with a scale and zero point a row in, floats out.
   @Sendable static func integerGemm(_ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
     -> BenchmarkWork
   {
     let (rows, columns, depth) = (s[0], s[1], s[2])
-    let (memory, a) = bytes(rows * depth)
+    let stride = Quantization.rows.rowStride(columns: depth)
+    let (memory, a) = bytes(rows * stride)
+    let x = BenchmarkMemory(depth)
+    for row in 0..<rows {
+      kernels.quantizeRows(a + row * stride, x.start, rows: 1, columns: depth, stride: stride)
+    }
     let y = BenchmarkMemory(rows * columns)
     let scales = BenchmarkMemory(columns)
     let weights = integers(columns: columns, depth: depth, kernels)
+    var epilogue = IntegerEpilogue(columnScales: scales.start)
+    epilogue.rowQuantization = UnsafeRawPointer(a) + (stride - Quantization.rowQuantizationSize)
+    epilogue.rowStride = stride
     let call = IntegerGemmCall(
-      kernels: kernels, a: a, aStride: depth, weights: weights, y: y.start, rows: rows,
-      epilogue: IntegerEpilogue(columnScales: scales.start))
+      kernels: kernels, a: a, aStride: stride, weights: weights, y: y.start, rows: rows,
+      epilogue: epilogue)
     let grid = ProductGrid(
       rowCount: rows, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: Lowering.tiles(
@@ -77,7 +86,7 @@ extension BenchmarkWork {
   {
     let (rows, columns) = (s[0], s[1])
     let x = BenchmarkMemory(rows * columns)
-    let stride = (columns + 3) / 4 * 4 + 4
+    let stride = Quantization.rows.rowStride(columns: columns)
     let (memory, y) = bytes(rows * stride)
     let parts = min(pool.threadCount, rows)
     return BenchmarkWork(
@@ -87,7 +96,7 @@ extension BenchmarkWork {
       let own = part(rows, tile, of: parts)
       kernels.quantizeRows(
         y + own.lowerBound * stride, x.start + own.lowerBound * columns, rows: own.count,
-        columns: columns)
+        columns: columns, stride: stride)
     }
   }
 }

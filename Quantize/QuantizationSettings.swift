@@ -83,7 +83,7 @@ struct QuantizationSettings {
     guard input != .float else { return .null }
     let isDynamic = input == .dynamicPerToken
     return .object([
-      "num_bits": .integer(8), "type": .string("int"), "symmetric": .bool(isDynamic),
+      "num_bits": .integer(8), "type": .string("int"), "symmetric": .bool(false),
       "dynamic": .bool(isDynamic), "strategy": .string(isDynamic ? "token" : "tensor"),
     ])
   }

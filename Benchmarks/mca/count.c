@@ -86,13 +86,13 @@ static void integers(const struct kernel_table *level, const char *kind, size_t 
     size_t panels = (columns + kernels->tile_columns - 1) / kernels->tile_columns;
     float *x = numbers(rows * inputs);
     struct epilogue_i8 epilogue = {.column_scale = numbers(columns), .floats.bias = numbers(columns)};
-    int8_t *a = (int8_t *)numbers(rows * (inputs + 8));
+    int8_t *a = (int8_t *)numbers(rows * (inputs + 12));
     int8_t *packed = (int8_t *)numbers(panels * gemm_i8_panel_bytes(kernels, depth));
     float *y = numbers(rows * columns);
     if (is_matrix) {
         size_t stride = QUANTIZED_ROW_STRIDE(inputs);
-        epilogue.row_scale = (const float *)(a + stride - 4);
-        epilogue.row_scale_stride = stride;
+        epilogue.row = (const struct row_quantization *)(a + stride - sizeof *epilogue.row);
+        epilogue.row_stride = stride;
         struct gemm_i8_args args = {
             .a = a, .a_stride = stride, .packed = packed, .y = y, .y_stride = columns,
             .rows = rows, .columns = columns, .depth = depth, .epilogue = epilogue,

@@ -33,11 +33,8 @@ struct OutputProbe {
       var rounded = inputs.samples
       for sample in 0..<inputs.sampleCount {
         let row = sample * inputs.depth..<(sample + 1) * inputs.depth
-        let greatest = rounded[row].reduce(0) { max($0, abs($1)) }
-        guard greatest > 0 else { continue }
-        for index in row {
-          rounded[index] = (rounded[index] * (127 / greatest)).rounded(.toNearestOrEven) * (greatest / 127)
-        }
+        let range = ActivationRange(low: rounded[row].min() ?? 0, high: rounded[row].max() ?? 0)
+        for index in row { rounded[index] = range.rounded(rounded[index]) }
       }
       return rounded
     }

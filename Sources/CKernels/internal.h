@@ -26,6 +26,16 @@
 /// An activation of one number in double precision: the specification.
 float activate_scalar(float x, enum activation activation);
 
+/// How a row of numbers between low <= 0 and high >= 0 is quantized (see quantize_rows_i8_fn).
+ALWAYS_INLINE struct row_quantization quantization_of_row(float low, float high, float *inverse) {
+    float range = high - low;
+    range = range > SMALLEST_ROW_RANGE && range < INFINITY ? range : 1;
+    *inverse = QUANTIZED_STEPS / range;
+    float zero_point = -128 - rintf(low * *inverse);
+    zero_point = zero_point < 127 ? zero_point : 127;
+    return (struct row_quantization){range / QUANTIZED_STEPS, (int32_t)zero_point};
+}
+
 /// The number that 16 bits of IEEE 754's binary16 stand for.
 float half_to_float(uint16_t half);
 
@@ -46,6 +56,8 @@ void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_s
 void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns);
 void quantize_i8_neon(int8_t *y, const float *x, size_t count, float inverse_scale, int zero_point);
 void quantize_rows_i8_neon(int8_t *y, const float *x, size_t rows, size_t columns);
+void quantize_rows_i8_avxvnni(int8_t *y, const float *x, size_t rows, size_t columns);
+void quantize_rows_i8_avx512vnni(int8_t *y, const float *x, size_t rows, size_t columns);
 size_t peak_i8_scalar(size_t rounds, int32_t *result);
 size_t peak_i8_avx2(size_t rounds, int32_t *result);
 size_t peak_i8_avxvnni(size_t rounds, int32_t *result);

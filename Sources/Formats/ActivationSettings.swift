@@ -7,8 +7,8 @@ import PipitTensors
 ///     "ignore": ["lm_head"]
 ///
 /// Of a layer's targets its name counts first, then a pattern, then its class, as in the library of that
-/// name. Inputs in forms that nothing here computes (other widths, groups, per-token zero points) stay f32,
-/// which is the same model with less rounding.
+/// name. Inputs in forms that nothing here computes (other widths, groups) stay f32, and those a scale a token get
+/// a zero point each as well: the same model with less rounding.
 struct ActivationSettings {
   /// How a layer's input becomes integers.
   enum Input: Hashable {
@@ -67,8 +67,7 @@ struct ActivationSettings {
       return .float
     }
     switch (isDynamic, strategy) {
-    case (true, "token"):
-      return try settings.bool("symmetric", fallback: true) ? .dynamicPerToken : .float
+    case (true, "token"): return .dynamicPerToken
     case (false, "tensor"): return .staticPerTensor
     default: return .float
     }

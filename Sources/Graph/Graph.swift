@@ -11,7 +11,7 @@ package struct ValueID: Hashable, Sendable, Comparable {
 
 /// How 8-bit integers stand for numbers.
 package enum Quantization: Hashable, Sendable {
-  /// Each row has its own scale, which lies behind it (`quantize_rows_i8` in the kernels' contract).
+  /// Each row has its own scale and zero point, which lie behind it (`quantize_rows_i8` in the kernels' contract).
   case rows
   /// value = (stored - zeroPoint) * scale.
   case tensor(scale: Float, zeroPoint: Int8)
@@ -34,10 +34,13 @@ package enum Quantization: Hashable, Sendable {
     }
   }
 
+  /// Bytes of a row's own scale and zero point.
+  package static let rowQuantizationSize = 8
+
   /// Bytes from row to row of `columns` numbers.
   package func rowStride(columns: Int) -> Int {
     switch self {
-    case .rows: (columns + 3) / 4 * 4 + 4
+    case .rows: (columns + 3) / 4 * 4 + Quantization.rowQuantizationSize
     case .tensor: columns
     }
   }

@@ -4,10 +4,10 @@ import CKernels
 package struct IntegerEpilogue {
   /// [columns]: the weight's scale, times the input's where that is one for all.
   package var columnScales: UnsafePointer<Float>
-  /// The scale of the input's first row, if rows have their own, `rowScaleStride` bytes apart.
-  package var rowScales: UnsafePointer<Float>?
-  package var rowScaleStride = 0
-  /// The input's.
+  /// Where the first of the input's rows' own quantizations lies, if they have them, `rowStride` bytes apart.
+  package var rowQuantization: UnsafeRawPointer?
+  package var rowStride = 0
+  /// The input's where its rows have none.
   package var zeroPoint: Int8 = 0
   package var floats = KernelEpilogue()
   /// Integers to be added, of the same shape and stride as the residual of `floats`, which is `nil` then.
@@ -23,7 +23,8 @@ package struct IntegerEpilogue {
 
   var raw: epilogue_i8 {
     epilogue_i8(
-      column_scale: columnScales, row_scale: rowScales, row_scale_stride: rowScaleStride,
+      column_scale: columnScales, row: rowQuantization?.assumingMemoryBound(to: row_quantization.self),
+      row_stride: rowStride,
       zero_point: Int32(zeroPoint), floats: floats.raw, residual: residual,
       residual_scale: residualScale, residual_zero_point: Int32(residualZeroPoint), integers: integers,
       inverse_scale: 1 / outputScale, output_zero_point: Int32(outputZeroPoint))
@@ -174,11 +175,13 @@ extension KernelTable {
     raw.pointee.quantize_i8(y, x, count, 1 / scale, Int32(zeroPoint))
   }
 
-  /// Each row by its own largest magnitude, its scale behind it.
+  /// Each row by its own range, its scale and zero point behind it, in the form that products of the same level
+  /// take. Rows are `stride` bytes apart, as is the contract's QUANTIZED_ROW_STRIDE.
   package func quantizeRows(
-    _ y: UnsafeMutablePointer<Int8>, _ x: UnsafePointer<Float>, rows: Int, columns: Int
+    _ y: UnsafeMutablePointer<Int8>, _ x: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int
   ) {
     precondition(columns > 0)
+    precondition(stride == (columns + 3) / 4 * 4 + MemoryLayout<row_quantization>.size)
     raw.pointee.quantize_rows_i8(y, x, rows, columns)
   }
 

@@ -65,10 +65,16 @@ import Testing
     #"{"num_bits": 8, "type": "float", "dynamic": true, "strategy": "token"}"#,
     #"{"num_bits": 8, "dynamic": true, "strategy": "tensor"}"#,
     #"{"num_bits": 8, "dynamic": "local", "strategy": "group"}"#,
-    #"{"num_bits": 8, "symmetric": false, "dynamic": true, "strategy": "token"}"#, "null",
+    "null",
   ])
   func otherFormsStayFloat(input: String) throws {
     #expect(try activations(try folder([(#"["Linear"]"#, input)]), "a.linear") == .float)
+  }
+
+  /// Each token gets a zero point in any case.
+  @Test func tokensNeedNotBeSymmetric() throws {
+    let input = #"{"num_bits": 8, "symmetric": false, "dynamic": true, "strategy": "token"}"#
+    #expect(try activations(try folder([(#"["Linear"]"#, input)]), "a.linear") == .dynamicPerToken)
   }
 
   @Test(arguments: [Float.nan, 0, -1, .infinity])

@@ -7,6 +7,7 @@ private struct IntegerCase: Sendable {
   var rows: Int, columns: Int, depth: Int
   var epilogue = IntegerEpilogueCase()
   var split = Split.whole
+  var hasRowQuantizations = false
 
   var aStride: Int { depth + 3 }
   var yStride: Int { columns + 5 }
@@ -14,13 +15,23 @@ private struct IntegerCase: Sendable {
   var weight: [Int8] { randomIntegers(columns * depth, seed: 2, in: -127...127) }
 
   func run(_ level: Level) -> IntegerOutput {
-    let a = GuardedBytes(self.a)
+    let values = self.a
+    let a = GuardedBytes(values)
+    let rowValues = (0..<rows).flatMap { values[$0 * aStride..<$0 * aStride + depth] }
+    let quantized = QuantizedRows(rowValues, rows: rows, columns: depth, for: level)
     let weights = packed(weight, columns: columns, depth: depth, for: level)
     let output = IntegerOutput(
       rows: rows, columns: columns, stride: yStride, depth: depth, case: epilogue)
     var arguments = gemm_i8_args(
       a: a.start, a_stride: aStride, packed: weights.start, y: output.floats.y.start,
       y_stride: yStride, rows: rows, columns: columns, depth: depth, epilogue: output.epilogue)
+    if hasRowQuantizations {
+      let place = UnsafeRawPointer(quantized.bytes.start) + (quantized.stride - 8)
+      arguments.a = UnsafePointer(quantized.bytes.start)
+      arguments.a_stride = quantized.stride
+      arguments.epilogue.row = place.assumingMemoryBound(to: row_quantization.self)
+      arguments.epilogue.row_stride = quantized.stride
+    }
     let tile = level.integers.tile_columns
     split.run(rows: rows, panels: (columns + tile - 1) / tile) { rows, panels in
       level.integers.gemm(
@@ -87,20 +98,23 @@ private let integerShapes: [ConvolutionCase] = [
 
 @Suite struct IntegerProductTests {
   @Test func scalarIsTheFormula() {
-    for zeroPoint: Int32 in [0, -128, 127, 9] {
+    for (zeroPoint, byRow): (Int32, Bool) in [(0, false), (-128, false), (127, false), (9, false), (0, true)] {
       var product = IntegerCase(rows: 5, columns: 17, depth: 33)
-      product.epilogue = IntegerEpilogueCase(hasRowScales: true, zeroPoint: zeroPoint)
+      product.epilogue.zeroPoint = zeroPoint
+      product.hasRowQuantizations = byRow
       let output = product.run(.scalar)
       let a = product.a
       let weight = product.weight
+      let scales = randoms(product.rows, seed: 7, in: 0.5...2)
+      let zeros = randomIntegers(product.rows, seed: 9)
       for row in 0..<product.rows {
         for column in 0..<product.columns {
           var sum = 0
           for d in 0..<product.depth {
-            let left = Int(a[row * product.aStride + d]) - Int(zeroPoint)
+            let left = Int(a[row * product.aStride + d]) - (byRow ? Int(zeros[row]) : Int(zeroPoint))
             sum += left * Int(weight[column * product.depth + d])
           }
-          let scale = output.columnScales.values[column] * output.rowScales.values[2 * row]
+          let scale = output.columnScales.values[column] * (byRow ? scales[row] : 1)
           let found = output.floats.y.values[row * product.yStride + column]
           #expect(found == Float(sum) * scale)
         }
@@ -114,6 +128,7 @@ private let integerShapes: [ConvolutionCase] = [
       for depth in [1, 3, 4, 16, 33] {
         var product = IntegerCase(rows: rows, columns: columns, depth: depth)
         product.epilogue.zeroPoint = -5
+        product.hasRowQuantizations = rows % 2 == 1
         #expect(product.run(level).bits == product.run(.scalar).bits, "\(rows) \(columns) \(depth)")
       }
     }
@@ -124,8 +139,11 @@ private let integerShapes: [ConvolutionCase] = [
   func sameBitsInDepth(level: Level, depth: Int) {
     for (rows, columns) in [(61, 33), (5, 370)] {
       var product = IntegerCase(rows: rows, columns: columns, depth: depth)
-      product.epilogue.zeroPoint = 3
-      #expect(product.run(level).bits == product.run(.scalar).bits, "\(rows) x \(columns)")
+      for byRow in [false, true] {
+        product.epilogue.zeroPoint = 3
+        product.hasRowQuantizations = byRow
+        #expect(product.run(level).bits == product.run(.scalar).bits, "\(rows) x \(columns) \(byRow)")
+      }
     }
   }
 
@@ -135,8 +153,8 @@ private let integerShapes: [ConvolutionCase] = [
       for residual in EpilogueCase.Residual.allCases {
         for isFirst in [false, true] {
           var product = IntegerCase(rows: 15, columns: 37, depth: 40)
-          product.epilogue = IntegerEpilogueCase(
-            hasRowScales: isFirst, zeroPoint: 17, givesIntegers: givesIntegers)
+          product.hasRowQuantizations = isFirst
+          product.epilogue = IntegerEpilogueCase(zeroPoint: 17, givesIntegers: givesIntegers)
           product.epilogue.floats = EpilogueCase(
             hasBias: true, residual: residual, residualFirst: isFirst, activation: activation)
           #expect(product.run(level).bits == product.run(.scalar).bits, "\(product)")
@@ -295,19 +313,15 @@ private let integerShapes: [ConvolutionCase] = [
     let rows = 3
     var values = randoms(rows * columns, seed: 4, in: -3...3)
     for column in 0..<columns { values[columns + column] = 0 }
-    let x = GuardedBuffer(values)
-    let stride = (columns + 3) / 4 * 4 + 4
-    let y = GuardedBytes(count: rows * stride, filledWith: 55)
-    let expected = GuardedBytes(count: rows * stride, filledWith: 55)
-    level.table.pointee.quantize_rows_i8(y.start, x.start, rows, columns)
-    Level.scalar.table.pointee.quantize_rows_i8(expected.start, x.start, rows, columns)
-    #expect(y.values == expected.values)
+    for column in 0..<columns { values[2 * columns + column] = 1 + abs(values[2 * columns + column]) }
+    let y = QuantizedRows(quantizing: values, rows: rows, columns: columns, by: level)
+    let expected = QuantizedRows(quantizing: values, rows: rows, columns: columns, by: .scalar)
+    #expect(y.bits == expected.bits)
     for row in 0..<rows {
-      let raw = UnsafeRawPointer(y.start) + row * stride
-      let scale = raw.loadUnaligned(fromByteOffset: stride - 4, as: Float.self)
+      let own = y.quantizations[row]
       for column in 0..<columns {
-        let stored = Float(y.start[row * stride + column])
-        #expect(abs(stored * scale - values[row * columns + column]) <= 0.5001 * scale)
+        let number = Float(Int32(y.value(row, column)) - own.zero_point) * own.scale
+        #expect(abs(number - values[row * columns + column]) <= 0.5001 * own.scale)
       }
     }
   }
@@ -315,18 +329,16 @@ private let integerShapes: [ConvolutionCase] = [
   /// Rows whose scale or its inverse is infinite, or nearly so.
   @Test(arguments: Level.running, [16, 21, 64])
   func rowsAtTheEndsOfTheRangeAreAsTheScalarOnes(level: Level, columns: Int) {
-    let units: [Float] = [700 * .leastNonzeroMagnitude, 2e-31, 1.5e-30, 1e38, .infinity]
+    let units: [Float] = [
+      700 * .leastNonzeroMagnitude, 2e-31, 1.5e-30, 1e38, .infinity, -.infinity, .nan, .greatestFiniteMagnitude,
+    ]
     var values = randoms(units.count * columns, seed: 5, in: -3...3)
     for (row, unit) in units.enumerated() {
-      values[row * columns + 5] *= unit.isFinite ? 1 : unit
+      values[row * columns + 5] = unit.isFinite ? values[row * columns + 5] : unit
       for column in 0..<columns where unit.isFinite { values[row * columns + column] *= unit }
     }
-    let x = GuardedBuffer(values)
-    let size = units.count * ((columns + 3) / 4 * 4 + 4)
-    let y = GuardedBytes(count: size, filledWith: 55)
-    let expected = GuardedBytes(count: size, filledWith: 55)
-    level.table.pointee.quantize_rows_i8(y.start, x.start, units.count, columns)
-    Level.scalar.table.pointee.quantize_rows_i8(expected.start, x.start, units.count, columns)
-    #expect(y.values == expected.values)
+    let rows = units.count
+    let y = QuantizedRows(quantizing: values, rows: rows, columns: columns, by: level)
+    #expect(y.bits == QuantizedRows(quantizing: values, rows: rows, columns: columns, by: .scalar).bits)
   }
 }

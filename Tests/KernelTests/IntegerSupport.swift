@@ -55,10 +55,74 @@ func packed(_ weight: [Int8], columns: Int, depth: Int, for level: Level) -> Gua
   return result
 }
 
+/// Rows of integers with a quantization each, as `quantize_rows_i8` writes them.
+struct QuantizedRows {
+  static func stride(_ columns: Int) -> Int { (columns + 3) / 4 * 4 + MemoryLayout<row_quantization>.size }
+
+  let bytes: GuardedBytes
+  let stride: Int
+  let quantizations: [row_quantization]
+  private let columns: Int
+  private let signs: Int8
+
+  /// `values`: [rows, columns].
+  init(_ values: [Int8], rows: Int, columns: Int, for level: Level) {
+    self.init(rows: rows, columns: columns, for: level) { bytes, stride, signs in
+      let scales = randoms(rows, seed: 7, in: 0.5...2)
+      let zeros = randomIntegers(rows, seed: 9)
+      for row in 0..<rows {
+        for column in 0..<columns {
+          bytes.start[row * stride + column] = values[row * columns + column] ^ signs
+        }
+        let place = UnsafeMutableRawPointer(bytes.start) + (row + 1) * stride
+        (place - 8).storeBytes(of: scales[row], as: Float.self)
+        (place - 4).storeBytes(of: Int32(zeros[row]), as: Int32.self)
+      }
+    }
+  }
+
+  /// What the level makes of numbers [rows, columns].
+  init(quantizing x: [Float], rows: Int, columns: Int, by level: Level) {
+    let source = GuardedBuffer(x)
+    self.init(rows: rows, columns: columns, for: level) { bytes, _, _ in
+      level.table.pointee.quantize_rows_i8(bytes.start, source.start, rows, columns)
+    }
+  }
+
+  private init(
+    rows: Int, columns: Int, for level: Level, fill: (GuardedBytes, _ stride: Int, _ signs: Int8) -> Void
+  ) {
+    let stride = QuantizedRows.stride(columns)
+    let bytes = GuardedBytes(count: rows * stride, filledWith: 55)
+    let signs: Int8 = level.integers.rows_inverted ? -128 : 0
+    fill(bytes, stride, signs)
+    self.bytes = bytes
+    self.stride = stride
+    self.columns = columns
+    self.signs = signs
+    quantizations = (1...rows).map { row in
+      let place = UnsafeRawPointer(bytes.start) + row * stride
+      return row_quantization(
+        scale: (place - 8).load(as: Float.self), zero_point: (place - 4).load(as: Int32.self))
+    }
+  }
+
+  /// Signed, whatever the level's form is.
+  func value(_ row: Int, _ column: Int) -> Int8 { bytes.start[row * stride + column] ^ signs }
+
+  /// All of it: numbers and quantizations.
+  var bits: [UInt32] {
+    quantizations.indices.flatMap { row -> [UInt32] in
+      let own = quantizations[row]
+      let numbers = (0..<columns).map { UInt32(bitPattern: Int32(value(row, $0))) }
+      return numbers + [own.scale.bitPattern, UInt32(bitPattern: own.zero_point)]
+    }
+  }
+}
+
 /// What an integer product's test asks of the epilogue.
 struct IntegerEpilogueCase: Sendable {
   var floats = EpilogueCase()
-  var hasRowScales = false
   var zeroPoint: Int32 = 0
   var givesIntegers = false
   /// The residual, where `floats` has none, as integers: at the place of the result if that is of integers too.
@@ -71,7 +135,6 @@ struct IntegerOutput {
   let integers: GuardedBytes
   let residual: GuardedBytes
   let columnScales: GuardedBuffer
-  let rowScales: GuardedBuffer
   let epilogue: epilogue_i8
 
   init(rows: Int, columns: Int, stride: Int, depth: Int, case epilogueCase: IntegerEpilogueCase) {
@@ -82,13 +145,8 @@ struct IntegerOutput {
       ? GuardedBytes(residual.values) : GuardedBytes(count: count, filledWith: 77)
     let unit: Float = 1 / (5000 * Float(depth).squareRoot())
     columnScales = GuardedBuffer(randoms(columns, seed: 6, in: 0.5 * unit...2 * unit))
-    rowScales = GuardedBuffer(randoms(2 * rows, seed: 7, in: 0.5...2))
     var epilogue = epilogue_i8()
     epilogue.column_scale = UnsafePointer(columnScales.start)
-    if epilogueCase.hasRowScales {
-      epilogue.row_scale = UnsafePointer(rowScales.start)
-      epilogue.row_scale_stride = 8
-    }
     epilogue.zero_point = epilogueCase.zeroPoint
     epilogue.floats = floats.epilogue
     if epilogueCase.givesIntegers { epilogue.integers = integers.start }

@@ -30,8 +30,9 @@ struct ReferenceEvaluator {
     switch quantization {
     case .rows:
       return rows(x, shape.columns) { row in
-        let largest = row.map(abs).max() ?? 0
-        return row.map { ($0 * 127 / largest).rounded(.toNearestOrEven) * largest / 127 }
+        let (low, high) = (min(row.min() ?? 0, 0), max(row.max() ?? 0, 0))
+        let scale = (high - low) / 254.99
+        return row.map { ($0 / scale).rounded(.toNearestOrEven) * scale }
       }
     case .tensor(let scale, let zeroPoint):
       let zero = Double(zeroPoint)

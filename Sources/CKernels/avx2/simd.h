@@ -67,16 +67,16 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(nibbles));
 }
 /// a[i] - b[i] as floats.
-ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)a),
-                                               _mm256_loadu_si256((const __m256i *)b)));
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b, int32_t factor) {
+    __m256i product = _mm256_mullo_epi32(_mm256_loadu_si256((const __m256i *)b), _mm256_set1_epi32(factor));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)a), product));
 }
-/// LANES numbers, rounded to nearest even, plus an offset; -128 ... 127 come out.
+/// LANES numbers, rounded to nearest even, plus an offset; the low bytes of what comes out.
 ALWAYS_INLINE void v_to_i8(int8_t *p, vec x, int offset) {
     __m256i words = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(offset));
-    __m128i halves =
-        _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(halves, halves));
+    __m256i first = _mm256_shuffle_epi8(words, _mm256_set1_epi32(0x0c080400));
+    __m128i low = _mm256_castsi256_si128(first), high = _mm256_extracti128_si256(first, 1);
+    _mm_storel_epi64((__m128i *)p, _mm_unpacklo_epi32(low, high));
 }
 /// x * 2^n for whole n in -252 ... 252, in two factors, so that results below 2^-126 come out right.
 ALWAYS_INLINE vec v_scale(vec x, vec n) {

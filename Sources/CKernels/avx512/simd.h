@@ -50,10 +50,11 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(nibbles));
 }
 /// a[i] - b[i] as floats.
-ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)));
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b, int32_t factor) {
+    __m512i product = _mm512_mullo_epi32(_mm512_loadu_si512(b), _mm512_set1_epi32(factor));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), product));
 }
-/// LANES numbers, rounded to nearest even, plus an offset; -128 ... 127 come out.
+/// LANES numbers, rounded to nearest even, plus an offset; the low bytes of what comes out.
 ALWAYS_INLINE void v_to_i8(int8_t *p, vec x, int offset) {
     __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(offset));
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(whole));

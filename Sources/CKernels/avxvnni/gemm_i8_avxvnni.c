@@ -30,10 +30,15 @@ const struct gemm_i8_kernels gemm_i8_avxvnni = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
     .depth_group = DEPTH_GROUP,
+    .rows_inverted = true,
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,
 };
+
+void quantize_rows_i8_avxvnni(int8_t *y, const float *x, size_t rows, size_t columns) {
+    quantize_rows_unsigned(y, x, rows, columns);
+}
 
 size_t peak_i8_avxvnni(size_t rounds, int32_t *result) { return peak_i8(rounds, result); }
 

@@ -15,7 +15,9 @@ enum {
     DEPTH_LONGEST = 2560,
     PANEL_GROUP = 12,
     SIGN_OFFSET = 0,
+    STRIDES = 1,
     PATCHES = 0,
+    PREFETCHES_RESULT = 0,
 };
 
 #include "../shared/gemm_i8_tile.h"
@@ -47,15 +49,15 @@ ALWAYS_INLINE void accumulate_lane(int32x4_t sums[TILE_ROWS][4], const int8x16_t
 /// A tile that loops in assembly are there for. Returns how many groups are done: all but at most three.
 ALWAYS_INLINE size_t accumulate_whole(int32x4_t sums[TILE_ROWS][4], const struct tile_i8 *tile,
                                       bool in_order, const size_t rows) {
-    size_t groups = tile->depth_groups;
+    size_t groups = tile->depth_groups, stride = tile->row_stride;
     if (in_order) {
         if (groups >= 2) {
-            accumulate_pairs(sums, tile->a, tile->panel, groups / 2, GATHERED_STRIDE, 0);
+            accumulate_pairs(sums, tile->a, tile->panel, groups / 2, stride, 0);
         }
         return groups / 2 * 2;
     }
     if (groups >= 4) {
-        accumulate_fours(sums, tile->a, tile->panel, groups / 4, GATHERED_STRIDE, rows);
+        accumulate_fours(sums, tile->a, tile->panel, groups / 4, stride, rows);
     }
     return groups / 4 * 4;
 }
@@ -82,12 +84,12 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     }
     const int8_t *a = tile->a + done * DEPTH_GROUP;
     const int8_t *panel = tile->panel + done * TILE_COLUMNS * DEPTH_GROUP;
-    size_t groups = tile->depth_groups - done;
+    size_t groups = tile->depth_groups - done, stride = tile->row_stride;
     int8x16_t x[TILE_ROWS];
     for (; groups >= 4; groups -= 4, a += 4 * DEPTH_GROUP, panel += 4 * TILE_COLUMNS * DEPTH_GROUP) {
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            x[r] = vld1q_s8(a + r * GATHERED_STRIDE);
+            x[r] = vld1q_s8(a + r * stride);
         }
         accumulate_lane(sums, x, panel, 0, rows, vectors);
         accumulate_lane(sums, x, panel, 1, rows, vectors);
@@ -97,7 +99,7 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     for (; groups > 0; groups--, a += DEPTH_GROUP, panel += TILE_COLUMNS * DEPTH_GROUP) {
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            x[r] = vreinterpretq_s8_s32(vdupq_n_s32(four_bytes(a + r * GATHERED_STRIDE)));
+            x[r] = vreinterpretq_s8_s32(vdupq_n_s32(four_bytes(a + r * stride)));
         }
         accumulate_lane(sums, x, panel, 0, rows, vectors);
     }

@@ -16,7 +16,9 @@ enum {
     DEPTH_LONGEST = 2560,
     PANEL_GROUP = 16,
     SIGN_OFFSET = 0,
+    STRIDES = 1,
     PATCHES = 0,
+    PREFETCHES_RESULT = 0,
 };
 
 #include "../shared/gemm_i8_tile.h"
@@ -87,7 +89,7 @@ static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns) {
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);
     const int8_t *row[TILE_ROWS];
     for (size_t r = 0; r < TILE_ROWS; r++) {
-        row[r] = tile->a + (r < rows ? r : rows - 1) * GATHERED_STRIDE;
+        row[r] = tile->a + (r < rows ? r : rows - 1) * tile->row_stride;
     }
     switch ((rows + 1) / 2) {
         case 1: accumulate(tile, row, 1); return;

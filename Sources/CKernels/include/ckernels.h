@@ -176,22 +176,39 @@ static inline size_t winograd_tile_count(const struct conv2d_f32_args *args) {
 typedef void (*quantize_i8_fn)(int8_t *y, const float *x, size_t count, float inverse_scale,
                                int zero_point);
 
-/// Each row by its own largest magnitude m: y[r, c] = round(x[r, c] * (127 / m)) and scale m / 127
-/// (1 / 127 where m is 0). Rows of y are QUANTIZED_ROW_STRIDE(columns) bytes apart; each ends with its scale.
+/// How a row of numbers was quantized: they stand for (stored - zero_point) * scale.
+struct row_quantization {
+    float scale;
+    int32_t zero_point;
+};
+
+/// Each row by its own range, from low = min(x, 0) to high = max(x, 0):
+///
+///     inverse = QUANTIZED_STEPS / (high - low)          scale = (high - low) / QUANTIZED_STEPS
+///     zero_point = -128 - round(low * inverse)          y[r, c] = round(x[r, c] * inverse) + zero_point
+///
+/// with high - low = 1 where it is not finite or at most SMALLEST_ROW_RANGE. y is clamped to -128 ... 127, which
+/// it becomes anyway but where x is infinite; NaN becomes -128 and is no part of the range.
+/// Steps are a hair fewer than 255, so that no two roundings can add up to 256 of them.
+/// Rows of y are QUANTIZED_ROW_STRIDE(columns) bytes apart; each ends with its row_quantization. They are for
+/// the same level's gemm: their sign bits may be inverted (rows_inverted of gemm_i8_kernels).
 typedef void (*quantize_rows_i8_fn)(int8_t *y, const float *x, size_t rows, size_t columns);
-#define QUANTIZED_ROW_STRIDE(columns) (((columns) + 3) / 4 * 4 + 4)
+#define QUANTIZED_ROW_STRIDE(columns) (((columns) + 3) / 4 * 4 + sizeof(struct row_quantization))
+#define QUANTIZED_STEPS 254.99f
+#define SMALLEST_ROW_RANGE 1e-30f
 
 /// What happens to an integer sum before it is stored:
 ///
-///     t = (sum - zero_point * sum of the column's weights) * column_scale[column] [* row scale]
-///     t = bias, residual and activation of `floats` applied to t; where `residual` is not NULL, the residual is
+///     t = (sum - zero_point * sum of the column's weights) * (column_scale[column] [* row scale]) + bias, by one
+///         fused multiply-add
+///     t = residual and activation of `floats` applied to t; where `residual` is not NULL, the residual is
 ///         (residual - residual_zero_point) * residual_scale, with the stride and the place of that of `floats`
 ///     y = t, or clamp(round(t * inverse_scale) + output_zero_point) where integers are wanted
 struct epilogue_i8 {
     const float *column_scale;  // [columns]
-    const float *row_scale;     // of row r at r * row_scale_stride BYTES from here; NULL: 1
-    size_t row_scale_stride;
-    int zero_point;  // of the left operand
+    const struct row_quantization *row;  // of row r at r * row_stride BYTES from here; NULL: all alike
+    size_t row_stride;
+    int zero_point;  // of the left operand where rows are all alike
     struct epilogue_f32 floats;
     const int8_t *residual;  // instead of floats.residual; may equal integers when the strides agree
     float residual_scale;
@@ -201,7 +218,8 @@ struct epilogue_i8 {
     int output_zero_point;
 };
 
-/// As gemm_f32_args, with `weight` packed by `pack_panel`, values -127 ... 127. depth <= 65536.
+/// As gemm_f32_args, with `weight` packed by `pack_panel`, values -127 ... 127. depth <= 65536. Where the
+/// epilogue has a quantization for each row, rows are as quantize_rows_i8 of the same level writes them.
 struct gemm_i8_args {
     const int8_t *a;
     size_t a_stride;
@@ -238,6 +256,7 @@ struct conv2d_i8_args {
 struct gemm_i8_kernels {
     size_t tile_rows, tile_columns;
     size_t depth_group;  // depth is padded to a multiple of it
+    bool rows_inverted;  // whether quantize_rows_i8 inverts sign bits
 
     void (*pack_panel)(int8_t *panel, const int8_t *weight, size_t weight_stride, size_t count,
                        size_t depth);

@@ -16,7 +16,9 @@ enum {
     DEPTH_LONGEST = 2560,
     PANEL_GROUP = 16,
     SIGN_OFFSET = 0,
+    STRIDES = 0,
     PATCHES = 0,
+    PREFETCHES_RESULT = 0,
 };
 
 #include "../shared/gemm_i8_tile.h"

@@ -46,37 +46,52 @@ void quantize_i8_neon(int8_t *y, const float *x, size_t count, float inverse_sca
     }
 }
 
-/// The largest magnitude; NaN if that is in the first numbers, up to a multiple of 16.
-static float largest_of(const float *x, size_t count) {
-    float32x4_t most[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
+/// The least and the greatest number, 0 among them; NaN counts for nothing. Returns whether all are finite.
+static bool range_of(const float *x, size_t count, float *low, float *high) {
+    float32x4_t most[4], least[4];
+    for (size_t v = 0; v < 4; v++) {
+        most[v] = least[v] = vdupq_n_f32(0);
+    }
     size_t i = 0;
 #pragma clang loop unroll_count(2)
     for (; i + 16 <= count; i += 16) {
         for (size_t v = 0; v < 4; v++) {
-            most[v] = vmaxq_f32(most[v], vabsq_f32(vld1q_f32(x + i + 4 * v)));
+            most[v] = vmaxq_f32(most[v], vld1q_f32(x + i + 4 * v));
+            least[v] = vminq_f32(least[v], vld1q_f32(x + i + 4 * v));
         }
     }
-    float largest = vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
-    for (; i < count; i++) {
-        largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    *high = vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
+    *low = vminvq_f32(vminq_f32(vminq_f32(least[0], least[1]), vminq_f32(least[2], least[3])));
+    bool is_number = *high == *high;
+    if (!is_number) {
+        *high = *low = 0;
+        i = 0;
     }
-    return largest;
+    for (; i < count; i++) {
+        is_number &= x[i] == x[i];
+        *high = x[i] > *high ? x[i] : *high;
+        *low = x[i] < *low ? x[i] : *low;
+    }
+    return is_number && *high < INFINITY && *low > -INFINITY;
 }
 
-/// Products that are numbers and fit 8 bits as they are, so that their low bytes are all there is.
+/// Products that are numbers within 16 bits.
 ALWAYS_INLINE int16x8_t fitting_eight(const float *x, float32x4_t inverse) {
     int32x4_t low = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x), inverse));
     int32x4_t high = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 4), inverse));
     return vuzp1q_s16(vreinterpretq_s16_s32(low), vreinterpretq_s16_s32(high));
 }
 
-/// As `quantize`, of a multiple of 16 numbers that are all finite and at most 127 when multiplied.
-static void quantize_fitting(int8_t *y, const float *x, size_t count, float inverse_scale) {
+/// As `quantize`, of a multiple of 16 numbers that fit 8 bits without being clamped: low bytes are all there is.
+static void quantize_fitting(int8_t *y, const float *x, size_t count, float inverse_scale,
+                             int zero_point) {
     float32x4_t inverse = vdupq_n_f32(inverse_scale);
+    int8x16_t offset = vdupq_n_s8((int8_t)zero_point);
 #pragma clang loop unroll_count(2)
     for (size_t i = 0; i + 16 <= count; i += 16) {
         int16x8_t low = fitting_eight(x + i, inverse), high = fitting_eight(x + i + 8, inverse);
-        vst1q_s8(y + i, vuzp1q_s8(vreinterpretq_s8_s16(low), vreinterpretq_s8_s16(high)));
+        int8x16_t bytes = vuzp1q_s8(vreinterpretq_s8_s16(low), vreinterpretq_s8_s16(high));
+        vst1q_s8(y + i, vaddq_s8(bytes, offset));
     }
 }
 
@@ -85,15 +100,13 @@ void quantize_rows_i8_neon(int8_t *y, const float *x, size_t rows, size_t column
     ASSUME(columns > 0);
     size_t stride = QUANTIZED_ROW_STRIDE(columns);
     for (size_t row = 0; row < rows; row++, x += columns, y += stride) {
-        float largest = largest_of(x, columns);
-        // A row with NaN or infinity, or of numbers so small that 1 / scale is infinite, is not known to fit.
-        bool is_usual = largest > 1e-30f && largest < INFINITY;
-        largest = largest > 0 ? largest : 1;
-        size_t fitting = is_usual ? columns / 16 * 16 : 0;
-        quantize_fitting(y, x, fitting, 127 / largest);
-        quantize(y + fitting, x + fitting, columns - fitting, 127 / largest, 0);
-        float scale = largest / 127;
-        memcpy(y + stride - sizeof scale, &scale, sizeof scale);
+        float low, high, inverse;
+        bool is_finite = range_of(x, columns, &low, &high);
+        struct row_quantization own = quantization_of_row(low, high, &inverse);
+        size_t fitting = is_finite && high - low < INFINITY ? columns / 16 * 16 : 0;
+        quantize_fitting(y, x, fitting, inverse, own.zero_point);
+        quantize(y + fitting, x + fitting, columns - fitting, inverse, own.zero_point);
+        memcpy(y + stride - sizeof own, &own, sizeof own);
     }
 }
 

@@ -62,10 +62,10 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 }
 /// a[i] - b[i] as floats.
-ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b) {
-    return vcvtq_f32_s32(vsubq_s32(vld1q_s32(a), vld1q_s32(b)));
+ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b, int32_t factor) {
+    return vcvtq_f32_s32(vmlsq_s32(vld1q_s32(a), vld1q_s32(b), vdupq_n_s32(factor)));
 }
-/// LANES numbers, rounded to nearest even, plus an offset; -128 ... 127 come out. NaN becomes -128.
+/// LANES numbers, rounded to nearest even, plus an offset; the low bytes of what comes out, -128 of NaN.
 ALWAYS_INLINE void v_to_i8(int8_t *p, vec x, int offset) {
     int32x4_t whole = vcvtnq_s32_f32(vmaxnmq_f32(x, vdupq_n_f32((float)(-128 - offset))));
     int16x4_t halves = vmovn_s32(vaddq_s32(whole, vdupq_n_s32(offset)));

@@ -38,19 +38,27 @@ static int8_t quantized(float x, float inverse_scale, int zero_point) {
     return (int8_t)(t < 127 ? t : 127);
 }
 
+/// The quantization of a row of the left operand.
+static struct row_quantization quantization_at(const struct epilogue_i8 *epilogue, size_t row) {
+    if (!epilogue->row) {
+        return (struct row_quantization){1, epilogue->zero_point};
+    }
+    return *(const struct row_quantization *)((const char *)epilogue->row + row * epilogue->row_stride);
+}
+
 static void store(int32_t sum, const struct epilogue_i8 *epilogue, float *y, size_t place,
                   size_t row, size_t column) {
-    float scale = epilogue->column_scale[column];
-    if (epilogue->row_scale) {
-        scale *= *(const float *)((const char *)epilogue->row_scale + row * epilogue->row_scale_stride);
-    }
-    float t = (float)sum * scale;
+    float scale = epilogue->column_scale[column] * quantization_at(epilogue, row).scale;
+    struct epilogue_f32 floats = epilogue->floats;
+    // To add -0 changes nothing, not even -0.
+    float t = fmaf((float)sum, scale, floats.bias ? floats.bias[column] : -0.0f);
+    floats.bias = NULL;
     if (epilogue->residual) {
-        int stored = epilogue->residual[row * epilogue->floats.residual_stride + column];
+        int stored = epilogue->residual[row * floats.residual_stride + column];
         float residual = (float)(stored - epilogue->residual_zero_point) * epilogue->residual_scale;
-        t = finish_adding(t, &epilogue->floats, column, &residual);
+        t = finish_adding(t, &floats, column, &residual);
     } else {
-        t = finish(t, &epilogue->floats, row, column);
+        t = finish(t, &floats, row, column);
     }
     if (epilogue->integers) {
         epilogue->integers[place] =
@@ -72,7 +80,8 @@ static void gemm(const struct gemm_i8_args *args, size_t row_begin, size_t row_e
                 sum += args->a[row * args->a_stride + d] *
                        weight_at(args->packed, args->depth, column, d);
             }
-            sum -= args->epilogue.zero_point * weight_sum(args->packed, args->depth, column);
+            sum -= quantization_at(&args->epilogue, row).zero_point *
+                   weight_sum(args->packed, args->depth, column);
             store(sum, &args->epilogue, args->y, row * args->y_stride + column, row, column);
         }
     }
@@ -146,15 +155,14 @@ void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_s
 void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns) {
     size_t stride = QUANTIZED_ROW_STRIDE(columns);
     for (size_t row = 0; row < rows; row++, x += columns, y += stride) {
-        float largest = 0;
+        float low = 0, high = 0, inverse;
         for (size_t c = 0; c < columns; c++) {
-            float magnitude = fabsf(x[c]);
-            largest = magnitude > largest ? magnitude : largest;
+            low = x[c] < low ? x[c] : low;
+            high = x[c] > high ? x[c] : high;
         }
-        largest = largest > 0 ? largest : 1;
-        float scale = largest / 127;
-        quantize_i8_scalar(y, x, columns, 127 / largest, 0);
-        memcpy(y + stride - sizeof scale, &scale, sizeof scale);
+        struct row_quantization own = quantization_of_row(low, high, &inverse);
+        quantize_i8_scalar(y, x, columns, inverse, own.zero_point);
+        memcpy(y + stride - sizeof own, &own, sizeof own);
     }
 }
 

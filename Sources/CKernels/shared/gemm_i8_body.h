@@ -16,8 +16,9 @@ typedef void (*gather_i8_fn)(int8_t *a, const void *args, size_t row_begin, size
                              size_t depth_begin, size_t depth_count);
 
 struct product_i8 {
-    gather_i8_fn gather;
-    const void *args;  // of gather
+    const int8_t *rows;  // the left operand where it can be read where it is, row_stride bytes a row; else NULL
+    gather_i8_fn gather;  // of what cannot
+    const void *args;     // of gather
     size_t row_stride, run_stride, runs;  // of what is gathered (see tile_i8)
     size_t tiles_within;  // no tile has rows of two multiples of it; 0: any may
     const int8_t *packed;
@@ -54,16 +55,14 @@ ALWAYS_INLINE void gather_padding(int8_t *a, size_t count, const struct conv2d_i
 
 /// What the epilogue needs of one panel's columns, padded to a whole tile.
 struct panel_i8 {
-    _Alignas(64) int32_t offset[TILE_COLUMNS];  // to be taken from each sum
+    const int32_t *weight_sums;  // [TILE_COLUMNS]
     _Alignas(64) float scale[TILE_COLUMNS];
 };
 
 static void prepare_panel(struct panel_i8 *prepared, const struct product_i8 *product,
                           struct range columns, const int8_t *panel) {
-    const int32_t *weight_sums = (const int32_t *)panel;
-    int32_t factor = product->epilogue->zero_point + SIGN_OFFSET;
+    prepared->weight_sums = (const int32_t *)panel;
     for (size_t c = 0; c < TILE_COLUMNS; c++) {
-        prepared->offset[c] = factor * weight_sums[c];
         bool is_there = columns.begin + c < columns.end;
         prepared->scale[c] = is_there ? product->epilogue->column_scale[columns.begin + c] : 0;
     }
@@ -93,7 +92,7 @@ ALWAYS_INLINE void prefetch_lines(const void *first, size_t rows, size_t stride,
 
 /// The lines of the result, and of what is added to it, arrive while the sums grow. Rows after a gap go
 /// without.
-static void prefetch_result(const struct product_i8 *product, struct range rows,
+static __attribute__((unused)) void prefetch_result(const struct product_i8 *product, struct range rows,
                             struct range columns) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     size_t place = place_of(product, rows.begin) + columns.begin, count = rows.end - rows.begin;
@@ -112,11 +111,19 @@ static void prefetch_result(const struct product_i8 *product, struct range rows,
     }
 }
 
-/// The scale of a row, 1 where rows have none.
-ALWAYS_INLINE const float *row_scale_of(const struct epilogue_i8 *epilogue, size_t row) {
-    static const float one = 1;
-    const char *scales = (const char *)epilogue->row_scale;
-    return scales ? (const float *)(scales + row * epilogue->row_scale_stride) : &one;
+/// How rows are quantized: that of the first, and bytes from one to the next.
+struct row_quantizations {
+    const char *first;
+    size_t stride;
+    struct row_quantization all;  // where rows are alike
+};
+
+ALWAYS_INLINE void find_quantizations(struct row_quantizations *rows, const struct epilogue_i8 *epilogue,
+                                      size_t row) {
+    rows->all = (struct row_quantization){1, epilogue->zero_point};
+    rows->first = epilogue->row ? (const char *)epilogue->row + row * epilogue->row_stride
+                                : (const char *)&rows->all;
+    rows->stride = epilogue->row ? epilogue->row_stride : 0;
 }
 
 /// The numbers of a residual as they are added.
@@ -127,19 +134,17 @@ ALWAYS_INLINE vec v_residual(const int8_t *x, vec zero_point, vec scale) {
 enum residual_kind { RESIDUAL_NONE, RESIDUAL_FLOATS, RESIDUAL_INTEGERS };
 
 /// Stores a finished tile of all columns through an epilogue of bias, residual and relu in this order: what
-/// belongs to columns is loaded once, and nothing is decided on the way. `is_bare`: no offsets, no relu.
+/// belongs to columns is loaded once, and nothing is decided on the way. `clips`: there may be a relu.
 /// buffer: [rows, TILE_COLUMNS], which gets the numbers instead of the result unless it is NULL.
 ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
                                 const struct panel_i8 *panel, struct range rows, size_t column,
                                 const bool to_integers, const enum residual_kind adds,
-                                const bool is_bare, float *buffer) {
+                                const bool clips, float *buffer) {
     enum { VECTORS = TILE_COLUMNS / LANES };
     const struct epilogue_i8 *epilogue = product->epilogue;
     const float *bias = epilogue->floats.bias;
-    int32_t offset[TILE_COLUMNS] = {0};
-    if (!is_bare) {
-        memcpy(offset, panel->offset, sizeof offset);
-    }
+    int32_t weight_sums[TILE_COLUMNS];
+    memcpy(weight_sums, panel->weight_sums, sizeof weight_sums);
     vec scale[VECTORS], shift[VECTORS];
     UNROLL
     for (size_t v = 0; v < VECTORS; v++) {
@@ -149,8 +154,10 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
     }
     vec least = v_set1(epilogue->floats.activation == ACTIVATION_RELU ? 0 : -INFINITY);
     struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
-    const char *row_scale = (const char *)row_scale_of(epilogue, rows.begin);
-    size_t row_scale_stride = epilogue->row_scale ? epilogue->row_scale_stride : 0;
+    struct row_quantizations quantizations;
+    find_quantizations(&quantizations, epilogue, rows.begin);
+    const char *own = quantizations.first;
+    size_t own_stride = quantizations.stride;
     // In variables of their own, which a store cannot change.
     size_t y_stride = buffer ? TILE_COLUMNS : product->y_stride;
     size_t place = buffer ? 0 : place_of(product, rows.begin) + column;
@@ -165,17 +172,19 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
     int8_t *integers = epilogue->integers;
     const int32_t *end = sums + (rows.end - rows.begin) * TILE_COLUMNS;
     for (size_t row = rows.begin; sums < end; sums += TILE_COLUMNS) {
-        vec t[VECTORS], by_row = v_set1(*(const float *)row_scale);
+        struct row_quantization quantization = *(const struct row_quantization *)own;
+        vec t[VECTORS], by_row = v_set1(quantization.scale);
+        int32_t factor = quantization.zero_point + SIGN_OFFSET;
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
-            t[v] = v_from_difference(sums + v * LANES, offset + v * LANES);
-            t[v] = v_add(v_mul(t[v], v_mul(scale[v], by_row)), shift[v]);
+            t[v] = v_from_difference(sums + v * LANES, weight_sums + v * LANES, factor);
+            t[v] = v_fma(t[v], v_mul(scale[v], by_row), shift[v]);
             if (adds == RESIDUAL_FLOATS) {
                 t[v] = v_add(t[v], v_load(floats + added + v * LANES));
             } else if (adds == RESIDUAL_INTEGERS) {
                 t[v] = v_add(t[v], v_residual(stored + added + v * LANES, zero_point, residual_scale));
             }
-            t[v] = is_bare ? t[v] : v_max(least, t[v]);
+            t[v] = clips ? v_max(least, t[v]) : t[v];
         }
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
@@ -185,7 +194,7 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
                 v_store(y + place + v * LANES, t[v]);
             }
         }
-        row_scale += row_scale_stride;
+        own += own_stride;
         added += residual_stride;
         place = has_gaps ? place_of(product, ++row) + column : place + y_stride;
     }
@@ -204,16 +213,15 @@ static void finish_whole(const struct product_i8 *product, const int32_t *sums,
     enum residual_kind adds = epilogue->residual           ? RESIDUAL_INTEGERS
                               : epilogue->floats.residual ? RESIDUAL_FLOATS
                                                           : RESIDUAL_NONE;
-    bool is_bare = epilogue->floats.activation == ACTIVATION_NONE &&
-                   epilogue->zero_point + SIGN_OFFSET == 0;
-    if (!epilogue->integers && adds == RESIDUAL_NONE && is_bare) {
-        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true, NULL);
+    bool clips = epilogue->floats.activation != ACTIVATION_NONE;
+    if (!epilogue->integers && adds == RESIDUAL_NONE && !clips) {
+        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, false, NULL);
         return;
     }
     switch (2 * adds + (epilogue->integers != NULL)) {
 #define CASE(kind, to_integers)                                                         \
     case 2 * kind + to_integers:                                                        \
-        finish_plain(product, sums, panel, rows, column, to_integers, kind, false, NULL); \
+        finish_plain(product, sums, panel, rows, column, to_integers, kind, true, NULL);  \
         return;
         CASE(RESIDUAL_NONE, false)
         CASE(RESIDUAL_NONE, true)
@@ -230,7 +238,7 @@ static void finish_activated(const struct product_i8 *product, const int32_t *su
                              const struct panel_i8 *panel, struct range rows, size_t column) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     _Alignas(64) float activated[TILE_SUMS];
-    finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, false, activated);
+    finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true, activated);
     activate_block(activated, (rows.end - rows.begin) * TILE_COLUMNS, epilogue->floats.activation);
     struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
     const float *own = activated;
@@ -262,6 +270,14 @@ ALWAYS_INLINE vec residual_at(const struct epilogue_i8 *epilogue, size_t row, si
                       v_set1(epilogue->residual_scale));
 }
 
+/// `count` sums of a row from column c of a panel on, scaled, and the bias added.
+ALWAYS_INLINE vec v_scaled(const int32_t *sums, const struct panel_i8 *panel, size_t c,
+                           struct row_quantization row, const float *bias, size_t count) {
+    vec t = v_from_difference(sums + c, panel->weight_sums + c, row.zero_point + SIGN_OFFSET);
+    vec scale = v_mul(v_load(panel->scale + c), v_set1(row.scale));
+    return v_fma(t, scale, bias ? v_load_first(bias + c, count) : v_set1(-0.0f));
+}
+
 /// Stores a finished tile through the epilogue.
 static void finish_tile(const struct product_i8 *product, const int32_t *sums,
                         const struct panel_i8 *panel, struct range rows, struct range columns) {
@@ -278,17 +294,23 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
         return;
     }
     bool adds_before = adds && epilogue->floats.residual_first && is_long(activation);
+    // The bias is added by what scales.
+    const float *bias = epilogue->floats.bias ? epilogue->floats.bias + columns.begin : NULL;
     struct epilogue_f32 floats = epilogue->floats, before;
+    floats.bias = NULL;
+    struct row_quantizations quantizations;
+    find_quantizations(&quantizations, epilogue, rows.begin);
+    const char *quantization = quantizations.first;
     _Alignas(64) float activated[TILE_SUMS];
     if (is_long(activation)) {
         split_epilogue(&epilogue->floats, &before, &floats);
-        for (size_t row = rows.begin; row < rows.end; row++) {
-            vec row_scale = v_set1(*row_scale_of(epilogue, row));
+        before.bias = NULL;
+        for (size_t row = rows.begin; row < rows.end; row++, quantization += quantizations.stride) {
+            struct row_quantization by_row = *(const struct row_quantization *)quantization;
             size_t first = (row - rows.begin) * TILE_COLUMNS;
             for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
                 size_t column = columns.begin + c, count = columns.end - column;
-                vec scale = v_mul(v_load(panel->scale + c), row_scale);
-                vec t = v_mul(v_from_difference(sums + first + c, panel->offset + c), scale);
+                vec t = v_scaled(sums + first, panel, c, by_row, bias, count);
                 vec residual = adds_before ? residual_at(epilogue, row, column, count) : v_zero();
                 t = v_epilogue_adding(t, &before, column, count, adds_before, residual);
                 v_store(activated + first + c, t);
@@ -298,16 +320,16 @@ static void finish_tile(const struct product_i8 *product, const int32_t *sums,
     }
     struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
     bool adds_now = adds && !adds_before;
-    for (size_t row = rows.begin; row < rows.end; row++, sums += TILE_COLUMNS) {
-        vec row_scale = v_set1(*row_scale_of(epilogue, row));
+    quantization = quantizations.first;
+    for (size_t row = rows.begin; row < rows.end;
+         row++, sums += TILE_COLUMNS, quantization += quantizations.stride) {
+        struct row_quantization by_row = *(const struct row_quantization *)quantization;
         size_t place = place_of(product, row) + columns.begin;
         const float *own = activated + (row - rows.begin) * TILE_COLUMNS;
         for (size_t c = 0; c < columns.end - columns.begin; c += LANES) {
             size_t column = columns.begin + c, count = columns.end - column;
-            vec scale = v_mul(v_load(panel->scale + c), row_scale);
-            vec t = is_long(activation)
-                        ? v_load(own + c)
-                        : v_mul(v_from_difference(sums + c, panel->offset + c), scale);
+            vec t = is_long(activation) ? v_load(own + c)
+                                        : v_scaled(sums, panel, c, by_row, bias, count);
             vec residual = adds_now ? residual_at(epilogue, row, column, count) : v_zero();
             t = v_epilogue_adding(t, &floats, column, count, adds_now, residual);
             if (epilogue->integers) {
@@ -351,13 +373,15 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
         struct range own = {rows.begin, rows.begin};
         for (size_t index = 0; own.end < rows.end; index++) {
             own = tile_at(product, own.end, rows.end);
-            product->gather(a, product->args, own.begin, own.end - own.begin, begin, end - begin);
+            if (product->gather) {
+                product->gather(a, product->args, own.begin, own.end - own.begin, begin, end - begin);
+            }
             for (size_t i = 0; i < panels.end - panels.begin; i++) {
                 size_t panel = panels.begin + i;
                 struct range columns = {panel * TILE_COLUMNS,
                                         smaller((panel + 1) * TILE_COLUMNS, product->columns)};
                 struct tile_i8 tile = {
-                    .a = a,
+                    .a = product->rows ? product->rows + own.begin * product->row_stride + begin : a,
                     .panel = product->packed + panel * product->panel_bytes +
                              TILE_COLUMNS * (sizeof(int32_t) + begin),
                     .sums = waiting + (waits ? index * PANEL_GROUP + i : 0) * TILE_SUMS,
@@ -367,7 +391,7 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
                     .depth_groups = ((end - begin) / product->runs + DEPTH_GROUP - 1) / DEPTH_GROUP,
                     .adds = begin > 0,
                 };
-                if (end == product->depth) {
+                if (PREFETCHES_RESULT && end == product->depth) {
                     prefetch_result(product, own, columns);
                 }
                 tile_sums(&tile, own.end - own.begin, columns.end - columns.begin);
@@ -430,6 +454,11 @@ static void gemm_i8(const struct gemm_i8_args *args, size_t row_begin, size_t ro
         .depth = args->depth,
         .epilogue = &args->epilogue,
     };
+    if (STRIDES && args->epilogue.row) {
+        product.rows = args->a;
+        product.row_stride = args->a_stride;
+        product.gather = NULL;
+    }
     multiply(&product, (struct range){row_begin, row_end}, (struct range){panel_begin, panel_end});
 }
 

@@ -1,10 +1,12 @@
 // What shared/gemm_i8_body.h asks of a level's integer register tile. The level's file defines
 // TILE_ROWS, TILE_COLUMNS, DEPTH_GROUP, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 64), PANEL_GROUP,
-// SIGN_OFFSET and PATCHES before it includes this, and after it
+// SIGN_OFFSET, STRIDES, PATCHES and PREFETCHES_RESULT before it includes this, and after it
 //
 //     static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns);
 //
-// PATCHES: whether tile_sums takes runs and strides (see tile_i8), 1 or 0.
+// PREFETCHES_RESULT: whether the result's lines are asked of memory before they are written: not where a tile's
+// row is a line, which is written whole.
+// STRIDES, PATCHES: whether tile_sums takes any stride of rows, and runs (see tile_i8), 1 or 0.
 // SIGN_OFFSET is what the level adds to each number of the left operand to have it unsigned, 128 or 0.
 
 /// For loops over a tile's rows and vectors, whose counts are constants.
@@ -22,7 +24,7 @@ enum {
 /// One register tile over one block of depth: sums[r, c] (+)= sum over d of a[r, d] * weight[c, d].
 ///
 /// Levels that have PATCHES take the depth in `runs` runs of depth_groups each, which lie run_stride bytes
-/// from each other, with rows row_stride bytes apart; the others have one run and rows GATHERED_STRIDE apart.
+/// from each other; the others have one run. Rows are row_stride bytes apart, GATHERED_STRIDE without STRIDES.
 struct tile_i8 {
     const int8_t *a;      // [runs, rows, depth_groups * DEPTH_GROUP], SIGN_OFFSET added
     const int8_t *panel;  // [runs * depth_groups, TILE_COLUMNS, DEPTH_GROUP]

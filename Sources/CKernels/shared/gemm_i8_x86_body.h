@@ -6,7 +6,7 @@
 //
 // The tile has two vectors of columns.
 
-enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32, PATCHES = 1 };
+enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32, STRIDES = 1, PATCHES = 1, PREFETCHES_RESULT = 1 };
 
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them vanish
 /// and the sums live in registers.
@@ -95,6 +95,12 @@ static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns) {
 }
 
 #include "gemm_i8_body.h"
+
+/// Each row for this level's products (see quantize_rows_i8_fn).
+static __attribute__((unused)) void quantize_rows_unsigned(int8_t *y, const float *x, size_t rows,
+                                                           size_t columns) {
+    quantize_rows(y, x, rows, columns, SIGN_OFFSET != 0);
+}
 
 /// Multiply-adds of register operands alone, as many chains as hide the latency.
 static size_t peak_i8(size_t rounds, int32_t *result) {

@@ -29,11 +29,7 @@ ALWAYS_INLINE void v_quantize_first(int8_t *y, vec x, struct v_quantizer quantiz
     }
 }
 
-static __attribute__((unused)) void quantize_i8(int8_t *y, const float *x, size_t count,
-                                                float inverse_scale, int zero_point) {
-    ASSUME(y && x);
-    ASSUME(zero_point >= -128 && zero_point <= 127);
-    struct v_quantizer quantizer = quantizer_of(inverse_scale, zero_point);
+ALWAYS_INLINE void quantize_by(int8_t *y, const float *x, size_t count, struct v_quantizer quantizer) {
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         v_quantize(y + i, v_load(x + i), quantizer);
@@ -43,24 +39,42 @@ static __attribute__((unused)) void quantize_i8(int8_t *y, const float *x, size_
     }
 }
 
-static __attribute__((unused)) void quantize_rows_i8(int8_t *y, const float *x, size_t rows,
-                                                     size_t columns) {
+static __attribute__((unused)) void quantize_i8(int8_t *y, const float *x, size_t count,
+                                                float inverse_scale, int zero_point) {
+    ASSUME(y && x);
+    ASSUME(zero_point >= -128 && zero_point <= 127);
+    quantize_by(y, x, count, quantizer_of(inverse_scale, zero_point));
+}
+
+/// As `quantize_rows_i8`; `inverts` sign bits or not, a constant where this is inlined.
+ALWAYS_INLINE void quantize_rows(int8_t *y, const float *x, size_t rows, size_t columns,
+                                 const bool inverts) {
     ASSUME(y && x);
     ASSUME(columns > 0);
     size_t stride = QUANTIZED_ROW_STRIDE(columns);
     for (size_t row = 0; row < rows; row++, x += columns, y += stride) {
-        vec highest = v_zero();
+        vec high = v_zero(), low = v_zero();
         size_t c = 0;
         for (; c + LANES <= columns; c += LANES) {
-            highest = v_max(highest, v_abs(v_load(x + c)));
+            // Of NaN and a number the second remains.
+            high = v_max(v_load(x + c), high);
+            low = v_min(v_load(x + c), low);
         }
         if (c < columns) {
-            highest = v_max(highest, v_abs(v_load_n(x + c, columns - c)));
+            high = v_max(v_load_n(x + c, columns - c), high);
+            low = v_min(v_load_n(x + c, columns - c), low);
         }
-        float largest = v_highest(highest);
-        largest = largest > 0 ? largest : 1;
-        quantize_i8(y, x, columns, 127 / largest, 0);
-        float scale = largest / 127;
-        memcpy(y + stride - sizeof scale, &scale, sizeof scale);
+        float inverse;
+        struct row_quantization own =
+            quantization_of_row(-v_highest(v_sub(v_zero(), low)), v_highest(high), &inverse);
+        struct v_quantizer quantizer = quantizer_of(inverse, own.zero_point);
+        quantizer.zero_point += inverts ? 128 : 0;
+        quantize_by(y, x, columns, quantizer);
+        memcpy(y + stride - sizeof own, &own, sizeof own);
     }
+}
+
+static __attribute__((unused)) void quantize_rows_i8(int8_t *y, const float *x, size_t rows,
+                                                     size_t columns) {
+    quantize_rows(y, x, rows, columns, false);
 }

@@ -12,10 +12,11 @@ struct IntegerStore {
   func store(
     _ x: UnsafePointer<Float>, rows: Range<Int>, _ kernels: KernelTable
   ) {
-    let y = target + rows.lowerBound * quantization.rowStride(columns: columns)
+    let stride = quantization.rowStride(columns: columns)
+    let y = target + rows.lowerBound * stride
     switch quantization {
     case .rows:
-      kernels.quantizeRows(y, x, rows: rows.count, columns: columns)
+      kernels.quantizeRows(y, x, rows: rows.count, columns: columns, stride: stride)
     case .tensor(let scale, let zeroPoint):
       kernels.quantize(y, x, count: rows.count * columns, scale: scale, zeroPoint: zeroPoint)
     }
@@ -262,9 +263,9 @@ extension Lowering {
     case .rows:
       let columns = shape(node.inputs[0]).columns
       let stride = quantization.rowStride(columns: columns)
-      let first = UnsafeRawPointer(integers(node.inputs[0])) + (stride - 4)
-      epilogue.rowScales = first.assumingMemoryBound(to: Float.self)
-      epilogue.rowScaleStride = stride
+      let first = UnsafeRawPointer(integers(node.inputs[0]))
+      epilogue.rowQuantization = first + (stride - Quantization.rowQuantizationSize)
+      epilogue.rowStride = stride
     case .tensor(_, let zeroPoint):
       epilogue.zeroPoint = zeroPoint
     }
