@@ -6,7 +6,8 @@
 //
 // The tile has two vectors of columns.
 
-enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32, STRIDES = 1, PATCHES = 1, PREFETCHES_RESULT = 1 };
+enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32 };
+enum { STRIDES = 1, PATCHES = 1, PREFETCHES_RESULT = 1 };
 
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them vanish
 /// and the sums live in registers.
