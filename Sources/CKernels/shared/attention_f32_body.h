@@ -10,6 +10,7 @@ enum {
     SOME_KEYS = 96,
     QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
     QUERIES = QUERY_TILES * TILE_ROWS,
+    ROWS_AT_ONCE = 2,  // queries whose weights are computed together
 };
 
 /// The parts of the caller's scratch memory.
@@ -75,6 +76,8 @@ static void attention_pack_keys(const struct attention_f32_args *args,
                 turn_four(to + d * TILE_COLUMNS, k + d, args->k_stride);
             }
         }
+        // Compilers would scatter vectors over the panel's rows.
+#pragma clang loop vectorize(disable)
         for (; d < dimension; d++) {
             for (size_t i = 0; i < 4; i++) {
                 to[d * TILE_COLUMNS + i] = j + i < count ? k[i * args->k_stride + d] : 0;
@@ -119,35 +122,55 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
     }
 }
 
-/// Turns `count` of one query's scores, in whole vectors, into weights e^(score - maximum), and brings
-/// what was summed before to the new maximum. `row` is the query in its block.
-static void attention_weights(const struct attention_scratch *s, size_t row, const float *scores,
-                              float *weights, size_t count) {
-    vec highest = v_load(scores);
-    for (size_t j = LANES; j < count; j += LANES) {
-        highest = v_max(highest, v_load(scores + j));
-    }
-    float before = s->highest[row], now = v_highest(highest);
-    now = now > before ? now : before;
-    // While no key has been seen the maximum is -infinity, and so is every score: any finite number
-    // in its place gives weights of zero.
-    vec center = v_set1(now == -INFINITY ? 0 : now);
-    vec sum = v_zero();
-    for (size_t j = 0; j < count; j += LANES) {
-        vec e = v_exp(v_sub(v_load(scores + j), center));
-        v_store(weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK, e);
-        sum = v_add(sum, e);
-    }
-    s->highest[row] = now;
-    if (now == before) {
-        s->sums[row] += v_sum(sum);
+/// Takes the sum of a query's new weights, and brings what was summed before to the new maximum.
+static void attention_correct(const struct attention_scratch *s, size_t row, float highest, float sum) {
+    float before = s->highest[row];
+    s->highest[row] = highest;
+    if (highest == before) {
+        s->sums[row] += sum;
         return;
     }
-    float correction = before == -INFINITY ? 0 : expf(before - now);
-    s->sums[row] = s->sums[row] * correction + v_sum(sum);
+    float correction = before == -INFINITY ? 0 : expf(before - highest);
+    s->sums[row] = s->sums[row] * correction + sum;
     float *output = s->outputs + row * s->width;
     for (size_t d = 0; d < s->width; d += LANES) {
         v_store(output + d, v_mul(v_load(output + d), v_set1(correction)));
+    }
+}
+
+/// Turns `count` scores of some queries, in whole vectors, into weights e^(score - maximum). `row` is the
+/// first of the queries in its block, `rows` how many: a constant where this is inlined, and several, so that
+/// one's arithmetic fills the time that another's waits for its own.
+ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t row, const size_t rows,
+                                     const float *scores, float *weights, size_t count) {
+    vec highest[ROWS_AT_ONCE], center[ROWS_AT_ONCE], sum[ROWS_AT_ONCE];
+    float now[ROWS_AT_ONCE];
+    for (size_t r = 0; r < rows; r++) {
+        highest[r] = v_load(scores + r * s->key_tile);
+    }
+    for (size_t j = LANES; j < count; j += LANES) {
+        for (size_t r = 0; r < rows; r++) {
+            highest[r] = v_max(highest[r], v_load(scores + r * s->key_tile + j));
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        now[r] = v_highest(highest[r]);
+        now[r] = now[r] > s->highest[row + r] ? now[r] : s->highest[row + r];
+        // While no key has been seen the maximum is -infinity, and so is every score: any finite number
+        // in its place gives weights of zero.
+        center[r] = v_set1(now[r] == -INFINITY ? 0 : now[r]);
+        sum[r] = v_zero();
+    }
+    for (size_t j = 0; j < count; j += LANES) {
+        float *to = weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK;
+        for (size_t r = 0; r < rows; r++) {
+            vec e = v_exp(v_sub(v_load(scores + r * s->key_tile + j), center[r]));
+            v_store(to + r * BLOCK, e);
+            sum[r] = v_add(sum[r], e);
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        attention_correct(s, row + r, now[r], v_sum(sum[r]));
     }
 }
 
@@ -166,12 +189,19 @@ static void attention_tile(const struct attention_f32_args *args,
         };
         tile_product_blocked(&tile, rows, TILE_COLUMNS);
     }
-    for (size_t i = 0; i < rows; i++) {
-        float *scores = s->scores + i * s->key_tile;
-        if (args->key_bias || args->score_bias || args->causal || key_count < s->key_tile) {
-            attention_mask(args, scores, s->key_tile, block + first + i, key, key_count);
+    if (args->key_bias || args->score_bias || args->causal || key_count < s->key_tile) {
+        for (size_t i = 0; i < rows; i++) {
+            attention_mask(args, s->scores + i * s->key_tile, s->key_tile, block + first + i, key, key_count);
         }
-        attention_weights(s, first + i, scores, s->weights + i * BLOCK, key_count);
+    }
+    size_t row = 0;
+    for (; row + ROWS_AT_ONCE <= rows; row += ROWS_AT_ONCE) {
+        attention_weights(s, first + row, ROWS_AT_ONCE, s->scores + row * s->key_tile,
+                          s->weights + row * BLOCK, key_count);
+    }
+    for (; row < rows; row++) {
+        attention_weights(s, first + row, 1, s->scores + row * s->key_tile, s->weights + row * BLOCK,
+                          key_count);
     }
     for (size_t panel = 0; panel < s->panels; panel++) {
         float *output = s->outputs + first * s->width + panel * TILE_COLUMNS;
@@ -224,12 +254,26 @@ static void attention_block(const struct attention_f32_args *args,
     }
 }
 
+static bool is_zero(const float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (x[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void attention_f32(const struct attention_f32_args *args, float *scratch,
                           size_t query_begin, size_t query_end) {
     ASSUME(args->head_dimension > 0 && args->head_dimension <= 512);
     ASSUME(query_end <= args->query_count);
     struct attention_scratch s = attention_split(scratch, args->head_dimension, args->key_count);
+    struct attention_f32_args own = *args;
+    // Most often no key is left out.
+    if (own.key_bias && is_zero(own.key_bias, own.key_count)) {
+        own.key_bias = NULL;
+    }
     for (size_t block = query_begin; block < query_end; block += QUERIES) {
-        attention_block(args, &s, query_begin, block, smaller(query_end - block, QUERIES));
+        attention_block(&own, &s, query_begin, block, smaller(query_end - block, QUERIES));
     }
 }
