@@ -82,6 +82,29 @@ extension KernelTable {
       from: start + rows.lowerBound * rowBytes, byteCount: rows.count * rowBytes)
   }
 
+  /// Writes rows of a weight of integers as 8-bit ones, `weight.columns` each; `scales` are its `integerScales`.
+  package func integers(
+    _ weight: Weight, _ scales: [Float], rows: Range<Int>, into output: UnsafeMutablePointer<Int8>
+  ) {
+    precondition(scales.count == weight.rows)
+    let columns = weight.columns
+    if case .int8 = weight.storage {
+      guard let start = weight.bytes.baseAddress else { return }
+      UnsafeMutableRawPointer(output).copyMemory(
+        from: start + rows.lowerBound * columns, byteCount: rows.count * columns)
+      return
+    }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { floats in
+      guard let floats = floats.baseAddress else { return }
+      for row in rows {
+        expand(weight, rows: row..<row + 1, into: floats)
+        quantize(
+          output + (row - rows.lowerBound) * columns, floats, count: columns, scale: scales[row],
+          zeroPoint: 0)
+      }
+    }
+  }
+
   /// A matrix of whole bytes a number `[rows, columns]` to `[columns, rows]`.
   package func turn(
     _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ format: PackedFormat,

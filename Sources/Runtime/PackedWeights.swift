@@ -96,22 +96,23 @@ package final class PackedWeights {
     return matrix
   }
 
-  /// As `stacked`, of 8-bit weights that stay integers.
+  /// As `stacked`, of weights that stay integers, or of 4-bit ones that become 8-bit ones.
   func stackedIntegers(_ weights: [Weight]) -> PackedIntegers {
     let key = Key(
       owners: weights.map { ObjectIdentifier($0.owner) }, names: weights.map(\.name), part: 0)
     if let packed = integers[key] { return packed }
     let depth = weights[0].columns
+    let scales = weights.map { $0.integerScales ?? [] }
     let packed = PackedIntegers(
       columns: weights.reduce(0) { $0 + $1.rows }, depth: depth, kernels: kernels, forEach: forEach
-    ) { range, output in
+    ) { [kernels] range, output in
       var first = 0
-      for weight in weights {
+      for (weight, scales) in zip(weights, scales) {
         let part = range.clamped(to: first..<first + weight.rows)
-        if !part.isEmpty, let start = weight.bytes.baseAddress {
-          UnsafeMutableRawPointer(output + (part.lowerBound - range.lowerBound) * depth)
-            .copyMemory(
-              from: start + (part.lowerBound - first) * depth, byteCount: part.count * depth)
+        if !part.isEmpty {
+          kernels.integers(
+            weight, scales, rows: part.lowerBound - first..<part.upperBound - first,
+            into: output + (part.lowerBound - range.lowerBound) * depth)
         }
         first += weight.rows
       }

@@ -72,6 +72,33 @@ package struct Weight: Sendable {
   /// Columns when seen as a matrix: all axes behind the first.
   package var columns: Int { shape.extents.dropFirst().reduce(1, *) }
 
+  /// Whether a product can take it as 8-bit integers with a scale a row.
+  package var isIntegers: Bool {
+    switch storage {
+    case .dense: false
+    case .int8: true
+    case .int4: shape.rank == 2 && rowFactors == nil
+    }
+  }
+
+  /// The scale of each row of 8-bit integers; `nil` where `isIntegers` is false. Rows of 4-bit integers, whose
+  /// groups have scales of their own, become 8-bit ones of one scale by which the greatest number that they can
+  /// hold (-8 by the greatest scale) is 127.
+  package var integerScales: [Float]? {
+    switch storage {
+    case .int8(let scales): return scales
+    case .int4(let stored, let group) where isIntegers:
+      let scales = stored.floats()
+      let groups = columns / group
+      return (0..<rows).map { row in
+        let greatest = scales[row * groups..<(row + 1) * groups].reduce(0) { max($0, abs($1)) }
+        // What a file says may be no number, or none to divide by.
+        return greatest > 0x1p-100 && greatest < 0x1p100 ? greatest * (8 / 127) : 1
+      }
+    default: return nil
+    }
+  }
+
   /// Whether the engine can compute with it (false for 64-bit integers and the like).
   package var expandsToFloat: Bool {
     switch storage {

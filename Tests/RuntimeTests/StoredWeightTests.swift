@@ -122,7 +122,7 @@ import Testing
 }
 
 /// Keeps two owners.
-private final class Pair: Sendable {
+final class Pair: Sendable {
   private let owners: [any AnyObject & Sendable]
 
   init(_ owners: any AnyObject & Sendable...) { self.owners = owners }

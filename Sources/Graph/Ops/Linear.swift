@@ -50,9 +50,8 @@ package struct Linear: Sendable {
 }
 
 extension Weight {
-  /// What the weight asks of its layer's input, if it is one of 8-bit integers itself.
+  /// What the weight asks of its layer's input, if it is one of integers itself.
   package var inputQuantization: Quantization? {
-    guard case .int8 = storage else { return nil }
-    return Quantization(activations)
+    isIntegers ? Quantization(activations) : nil
   }
 }

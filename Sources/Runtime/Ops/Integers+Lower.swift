@@ -249,7 +249,7 @@ extension Lowering {
   private func columnScales(_ weights: [Weight], _ quantization: Quantization) -> [Float] {
     var scales: [Float] = []
     for weight in weights {
-      guard case .int8(let own) = weight.storage else { preconditionFailure("not integers") }
+      guard let own = weight.integerScales else { preconditionFailure("not integers") }
       scales += own
     }
     return scales.map { $0 * quantization.scale }
