@@ -5,7 +5,7 @@ import PipitTensors
 
 /// Quantizes a model's folder: a pipeline with all its components, or one component. The layout stays the
 /// same, so whatever takes the one takes the other.
-package struct FolderQuantizer {
+package struct FolderQuantizer: ModelQuantizer {
   private let folder: ModelFolder
   private let parts: [Part]
   private let copiedComponents: [String]
@@ -44,21 +44,15 @@ package struct FolderQuantizer {
         path: folder.path, expected: "components that are not quantized yet",
         found: copied.isEmpty ? "no components" : "all of them quantized: \(copied.joined(separator: ", "))")
     }
-    for (index, rule) in request.rules.enumerated() where !usedRules.contains(index) {
-      throw RuleError(rule: rule.text)
-    }
+    try request.refuseUnused(usedRules)
     self.parts = parts
     copiedComponents = copied
   }
 
-  /// What is to become of each tensor.
   var plan: [SchemeChoice] { parts.flatMap(\.quantizer.choices) }
 
-  /// Bytes of weights that will be read.
   package var byteCount: Int { parts.reduce(0) { $0 + $1.quantizer.byteCount } }
 
-  /// Writes the quantized model to `output`, or nothing where that is `nil`. On any error nothing is left.
-  /// `progress` is told how many bytes of weights have been read.
   package func run(
     output: String?, force: Bool = false, progress: (_ done: Int) -> Void = { _ in }
   ) throws -> QuantizationReport {

@@ -1,46 +1,48 @@
 import Glibc
-package import PipitFormats
+import PipitFormats
 package import PipitPipelines
 
 /// All that `pipit quantize` does: runs the model for calibration, quantizes it, runs both to compare them,
 /// and searches for the layers that must stay f32 to reach a target.
 package struct QuantizationJob {
-  private let folder: ModelFolder
+  private let model: StoredModel
   private let machine: Machine
   var request: QuantizationRequest
   private let progress: (_ stage: String, _ done: Int, _ total: Int) -> Void
 
   package init(
-    _ folder: ModelFolder, request: QuantizationRequest, machine: Machine,
+    _ model: StoredModel, request: QuantizationRequest, machine: Machine,
     progress: @escaping (_ stage: String, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
   ) {
-    self.folder = folder
+    self.model = model
     self.request = request
     self.machine = machine
     self.progress = progress
   }
 
-  /// Whether some layer needs calibration to become what is asked for. Throws what is wrong with the folder
+  package var isRunnable: Bool { model.isRunnable }
+
+  /// Whether some layer needs calibration to become what is asked for. Throws what is wrong with the model
   /// or the rules.
   package func needsCalibration() throws -> Bool {
-    let plan = try FolderQuantizer(folder, request: request, kernels: machine.kernels).plan
+    let plan = try model.quantizer(request, kernels: machine.kernels).plan
     return plan.contains { $0.reason == SchemeChoice.notCalibrated }
   }
 
   /// Runs the float model and watches its layers' inputs.
   package mutating func calibrate(on material: Material) throws {
-    let calibration = Calibration(root: folder.path)
+    let calibration = Calibration(root: model.root)
     calibration.watch(machine)
     defer { machine.observer = nil }
-    _ = try ModelRun(machine: machine, material: material).outcomes(folder) { [progress] in
+    _ = try ModelRun(machine: machine, material: material).outcomes(model) { [progress] in
       progress("calibration:", $0, $1)
     }
     request.calibration = calibration
   }
 
-  /// Quantizes; see `FolderQuantizer.run`.
+  /// Quantizes; see `ModelQuantizer.run`.
   package func quantize(to output: String?, force: Bool = false) throws -> QuantizationReport {
-    let quantizer = try FolderQuantizer(folder, request: request, kernels: machine.kernels)
+    let quantizer = try model.quantizer(request, kernels: machine.kernels)
     let total = quantizer.byteCount / 1_000_000
     return try quantizer.run(output: output, force: force) { [progress] done in
       progress("MB quantized:", done / 1_000_000, total)
@@ -57,8 +59,8 @@ package struct QuantizationJob {
   }
 
   package func reference(on material: Material) throws -> Reference {
-    let times = LayerTimes(root: folder.path)
-    let outcomes = try run(folder, material, times, "float model:")
+    let times = LayerTimes(root: model.root)
+    let outcomes = try run(model, material, times, "float model:")
     return Reference(material: material, outcomes: outcomes, times: times)
   }
 
@@ -66,8 +68,8 @@ package struct QuantizationJob {
   package func compare(
     _ quantized: String, with reference: Reference, into report: inout QuantizationReport
   ) throws {
-    let copy = try ModelFolder(path: quantized)
-    let times = LayerTimes(root: copy.path)
+    let copy = try model.copy(at: quantized)
+    let times = LayerTimes(root: copy.root)
     let outcomes = try run(copy, reference.material, times, "quantized model:")
     var measurements: [Measurement] = []
     for (float, integer) in zip(reference.outcomes, outcomes) {
@@ -78,11 +80,11 @@ package struct QuantizationJob {
   }
 
   private func run(
-    _ folder: ModelFolder, _ material: Material, _ times: LayerTimes, _ stage: String
+    _ model: StoredModel, _ material: Material, _ times: LayerTimes, _ stage: String
   ) throws -> [Outcome] {
     times.watch(machine)
     defer { machine.observer = nil }
-    return try ModelRun(machine: machine, material: material).outcomes(folder) { [progress] in
+    return try ModelRun(machine: machine, material: material).outcomes(model) { [progress] in
       progress(stage, $0, $1)
     }
   }

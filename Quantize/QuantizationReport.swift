@@ -37,7 +37,8 @@ package struct QuantizationReport: Encodable, Sendable {
       output_cosine = outcome.output?.cosine
       switch work.choice.activations {
       case .float: input = "float"
-      case .dynamicPerToken: input = "each token"
+      case .dynamicPerToken:
+        input = "each token" + (work.choice.smoothing.map { ", smoothed by \($0)" } ?? "")
       case .staticPerTensor(let scale, let zeroPoint):
         input = "scale \(scale), zero \(zeroPoint), \(work.choice.method?.rawValue ?? "given")"
       }

@@ -1,3 +1,4 @@
+import PipitFormats
 import PipitTensors
 
 /// What `quantization_config` says, in the compressed-tensors convention: a group for each scheme that
@@ -90,7 +91,6 @@ struct QuantizationSettings {
 
   /// The names of the modules that tensors named `x.weight` belong to.
   private static func modules(_ work: [TensorQuantizer]) -> [JSONValue] {
-    work.map(\.weight.name).filter { $0.hasSuffix(".weight") }.sorted()
-      .map { .string(String($0.dropLast(".weight".count))) }
+    work.compactMap { WeightFolder.module(ofWeight: $0.weight.name) }.sorted().map { .string($0) }
   }
 }

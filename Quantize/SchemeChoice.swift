@@ -1,3 +1,4 @@
+import PipitFormats
 import PipitKernels
 import PipitTensors
 
@@ -8,6 +9,8 @@ struct SchemeChoice: Equatable {
   var activations = Weight.Activations.float
   /// How the numbers for that were found, where data was run for them.
   var method: RangeMethod?
+  /// How strongly the input's spread went into the weight; `nil` where it did not.
+  var smoothing: Float?
   /// Empty where it is the scheme that was asked for.
   let reason: String
 
@@ -18,12 +21,17 @@ extension QuantizationRequest {
   /// Decides on a tensor; `name` is what rules are matched against. `usedRules` gets the indices of rules
   /// that decided about this tensor or were overruled by later ones.
   func choice(
-    for weight: Weight, name: String, kernels: KernelTable, usedRules: inout Set<Int>
+    for weight: Weight, name: String, smoothing: Smoothing, kernels: KernelTable,
+    usedRules: inout Set<Int>
   ) -> SchemeChoice {
     let choice = schemeChoice(for: weight, name: name, usedRules: &usedRules)
     guard choice.scheme == .w8a8 else { return choice }
     if floatProducts.contains(name) {
       return SchemeChoice(scheme: .w8, reason: "product in f32, for the target")
+    }
+    if let strength = smoothing.strengths[name] {
+      return SchemeChoice(
+        scheme: .w8a8, activations: .dynamicPerToken, smoothing: strength, reason: choice.reason)
     }
     guard let calibration, let inputs = calibration.input(name) else {
       if weight.shape.rank == 2 { return choice }
@@ -34,6 +42,18 @@ extension QuantizationRequest {
     let (activations, method) = calibration.choice(inputs) { search.best() }
     return SchemeChoice(
       scheme: .w8a8, activations: activations, method: method, reason: choice.reason)
+  }
+
+  /// What makes the inputs of products smoother, where that is known.
+  func smoothing(_ sources: [Safetensors], prefix: String, kernels: KernelTable) -> Smoothing {
+    guard let calibration else { return Smoothing() }
+    return Smoothing(
+      sources, prefix: prefix, calibration, clipping: clipping, kernels: kernels
+    ) { weight in
+      var used: Set<Int> = []
+      let choice = schemeChoice(for: weight, name: prefix + weight.name, usedRules: &used)
+      return choice.scheme == .w8a8 && !floatProducts.contains(prefix + weight.name)
+    }
   }
 
   private func schemeChoice(
@@ -78,7 +98,9 @@ extension Weight {
   /// Whether it is what linear layers, embeddings and convolutions multiply with: nearly all of a model's
   /// bytes. Vectors, tables of other names and matrices of a few numbers stay as they are.
   fileprivate var isStoredMatrix: Bool {
-    (shape.rank == 2 || shape.rank == 4) && name.hasSuffix(".weight") && shape.count >= 1024
+    // The second is OpenCLIP's name of what its attention stacks.
+    let isNamed = name.hasSuffix(".weight") || name.hasSuffix(".attn.in_proj_weight")
+    return (shape.rank == 2 || shape.rank == 4) && isNamed && shape.count >= 1024
       && columns <= 1 << 24
   }
 

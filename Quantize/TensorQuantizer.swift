@@ -12,6 +12,9 @@ struct TensorQuantizer {
   let path: String
   /// What was seen of the layer's input; `nil` where no data was run.
   let inputs: InputStatistics?
+  /// What its rows (a vector's elements) and columns are multiplied by before they are stored.
+  var rowFactors: [Float]?
+  var columnFactors: [Float]?
 
   /// What the work did.
   struct Outcome {
@@ -75,7 +78,10 @@ struct TensorQuantizer {
   func run(shift: [Double]? = nil, _ sink: Sink) throws -> Outcome {
     switch choice.scheme {
     case .keep:
-      if let shift, try corrected(shift, sink) { return Outcome() }
+      if rowFactors != nil || shift != nil, try corrected(shift, sink) { return Outcome() }
+      guard rowFactors == nil else {
+        throw wrong("numbers that can be scaled with the layer behind them (or --keep for that)", "others")
+      }
       try copy(sink)
       return Outcome()
     case .f16: return Outcome(error: try half(sink))
@@ -96,13 +102,14 @@ struct TensorQuantizer {
     }
   }
 
-  /// Stores a bias without the shift that the rounding of its layer's weights makes; false where that cannot
-  /// be done.
-  private func corrected(_ shift: [Double], _ sink: Sink) throws -> Bool {
-    guard weight.shape.count == shift.count, case .dense(let type) = weight.storage else { return false }
+  /// Stores a vector with its factors, a bias without the shift that the rounding of its layer's weights makes;
+  /// false where that cannot be done.
+  private func corrected(_ shift: [Double]?, _ sink: Sink) throws -> Bool {
+    guard case .dense(let type) = weight.storage else { return false }
+    if let shift, weight.shape.count != shift.count { return false }
     var values: [Float] = []
     try forEachBlock { block, _ in values += Array(block) }
-    for index in values.indices { values[index] -= Float(shift[index]) }
+    if let shift { for index in values.indices { values[index] -= Float(shift[index]) } }
     guard values.allSatisfy(\.isFinite) else { return false }
     switch type {
     case .f32: try values.withUnsafeBytes { try sink($0, weight.name) }
@@ -211,12 +218,24 @@ struct TensorQuantizer {
     while first < total {
       let end = min(total, first + step)
       kernels.expand(flat, rows: first..<end, into: memory)
+      scale(memory, first..<end)
       let block = UnsafeBufferPointer(start: memory, count: end - first)
       if let index = Rounding.firstOddity(block) {
         throw wrong("finite numbers", "\(block[index]) at element \(first + index)")
       }
       try body(block, first)
       first = end
+    }
+  }
+
+  /// Multiplies elements by the factors of their rows and columns.
+  private func scale(_ values: UnsafeMutablePointer<Float>, _ range: Range<Int>) {
+    let columns = weight.columns
+    if let rowFactors {
+      for index in range { values[index - range.lowerBound] *= rowFactors[index / columns] }
+    }
+    if let columnFactors {
+      for index in range { values[index - range.lowerBound] *= columnFactors[index % columns] }
     }
   }
 

@@ -53,6 +53,8 @@ def expanded(source, target):
         tensors, dense = load_file(file), {}
         for name, tensor in tensors.items():
             base = name.rsplit("_", 1)[0]
+            if name.endswith((".input_scale", ".input_zero_point")):
+                continue
             if name.endswith(("_scale", "_shape")) and (base in tensors or base + "_packed" in tensors):
                 continue
             if name.endswith("_packed"):

@@ -18,6 +18,8 @@ struct ActivationSearch {
   let weight: Weight
   let kernels: KernelTable
   let clipping: Clipping
+  /// What the weight's columns are multiplied by; as they are where it is `nil`.
+  var columnFactors: [Float]?
 
   /// Fixed numbers must be this much better than each token's own, whose range fits whatever comes: less noise
   /// by a decibel.
@@ -39,6 +41,17 @@ struct ActivationSearch {
     guard let best else { return (activations(.minMax), .minMax) }
     return (best.activations, best.method)
   }
+
+  /// The squared error of the layer's output with each token's own range, or with fixed numbers where they are
+  /// better.
+  func leastNoise() -> Double {
+    let rows = roundedRows()
+    let choices = [.dynamicPerToken] + RangeMethod.allCases.map(activations)
+    return choices.map { noise($0, rows) }.min() ?? 0
+  }
+
+  /// The squared error of the layer's output.
+  func noise(_ activations: Weight.Activations) -> Double { noise(activations, roundedRows()) }
 
   private func activations(_ method: RangeMethod) -> Weight.Activations {
     let range = range(method)
@@ -104,6 +117,8 @@ struct ActivationSearch {
       before.withUnsafeMutableBufferPointer { row in
         guard let start = row.baseAddress else { return }
         kernels.expand(weight, rows: index..<index + 1, into: start)
+        guard let columnFactors else { return }
+        for column in row.indices { row[column] *= columnFactors[column] }
       }
       var stored = [Int8](repeating: 0, count: columns)
       let scale = before.withUnsafeBufferPointer { row in

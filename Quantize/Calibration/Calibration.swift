@@ -6,12 +6,14 @@ import PipitTensors
 
 /// What was seen of the inputs of a model's layers, by the names of their weights.
 package final class Calibration {
-  private let root: String
+  private let root: String?
   private var inputs: [String: InputStatistics] = [:]
+  private var places: [FoldingPlace: [String]] = [:]
+  private var smoothings: [FoldingPlace: Smoothing.Best?] = [:]
   private var choices: [ObjectIdentifier: (Weight.Activations, RangeMethod?)] = [:]
 
-  /// `root`: the folder whose components are run.
-  package init(root: String) { self.root = root }
+  /// `root`: the folder whose components are run; `nil` for a model in one file.
+  package init(root: String?) { self.root = root }
 
   /// Watches whatever this machine runs from now on.
   package func watch(_ machine: Machine) {
@@ -21,7 +23,8 @@ package final class Calibration {
   }
 
   /// What stands before names of a component's tensors: nothing where it is the root itself.
-  static func prefix(_ settingsFile: String, root: String) -> String {
+  static func prefix(_ settingsFile: String, root: String?) -> String {
+    guard let root else { return "" }
     let rest = settingsFile.hasPrefix(root) ? settingsFile.dropFirst(root.count) : ""
     let name = rest.split(separator: "/").dropLast().joined(separator: "/")
     return name.isEmpty ? "" : name + "/"
@@ -38,11 +41,28 @@ package final class Calibration {
     return inputs.filter { $0.value === input }.map(\.key)
   }
 
-  /// The statistics of an input that these weights are multiplied with.
-  fileprivate func statistics(_ names: [String], channels: Int, taps: Int) -> InputStatistics {
+  /// What makes the inputs of products, and the weights of those, where channels can be scaled.
+  var foldingPlaces: [(place: FoldingPlace, readers: [String])] {
+    places.map { ($0.key, $0.value) }.sorted { $0.readers[0] < $1.readers[0] }
+  }
+
+  /// The factors for an input, found when they are first asked for.
+  func smoothing(_ place: FoldingPlace, _ search: () -> Smoothing.Best?) -> Smoothing.Best? {
+    if let known = smoothings[place] { return known }
+    let best = search()
+    smoothings[place] = .some(best)
+    return best
+  }
+
+  /// The statistics of an input that these weights are multiplied with; `makePlace` is asked when it is new.
+  fileprivate func statistics(
+    _ names: [String], channels: Int, taps: Int,
+    makePlace: () -> (place: FoldingPlace, readers: [String])? = { nil }
+  ) -> InputStatistics {
     if let known = inputs[names[0]], known.channels == channels, known.taps == taps { return known }
     let new = InputStatistics(channels: channels, taps: taps)
     for name in names { inputs[name] = new }
+    if let (place, readers) = makePlace() { places[place] = readers }
     return new
   }
 
@@ -74,7 +94,12 @@ private final class ComponentObserver: ProgramObserver {
     switch node.op {
     case .linear(let op):
       let names = op.weights.map { prefix + $0.name }
-      let seen = calibration.statistics(names, channels: op.depth, taps: 1)
+      let seen = calibration.statistics(names, channels: op.depth, taps: 1) {
+        guard let place = FoldingPlace(input, program.graph, prefix: prefix),
+          let readers = FoldingPlace.readers(input, program.graph)
+        else { return nil }
+        return (place, readers.map { prefix + $0 })
+      }
       seen.add(rows: memory)
       seen.sample(rows: memory)
     case .conv2D(let op):

@@ -10,6 +10,8 @@ final class InputStatistics {
   let taps: Int
   private(set) var histogram = Histogram()
   private(set) var sums: [Double]
+  /// The largest magnitude of each channel.
+  private(set) var greatest: [Float]
   private(set) var rowCount = 0
   /// Rows `[samples, channels * taps]`, in the order of the weight's columns: channel by channel.
   private(set) var samples: [Float] = []
@@ -27,11 +29,25 @@ final class InputStatistics {
     self.channels = channels
     self.taps = taps
     sums = [Double](repeating: 0, count: channels)
+    greatest = [Float](repeating: 0, count: channels)
     // A mebibyte a layer, but no fewer than 8 rows.
     sampleLimit = min(64, max(8, (1 << 18) / (channels * taps)))
   }
 
   var depth: Int { channels * taps }
+
+  /// What would have been seen of a linear layer's input had each channel been divided by a number; but for the
+  /// histogram, which is empty.
+  func divided(by factors: [Float]) -> InputStatistics {
+    precondition(factors.count == depth)
+    let result = InputStatistics(channels: channels, taps: taps)
+    result.sums = zip(sums, factors).map { $0 / Double($1) }
+    result.greatest = zip(greatest, factors).map { $0 / $1 }
+    result.rowCount = rowCount
+    result.sampleCount = sampleCount
+    result.samples = samples.indices.map { samples[$0] / factors[$0 % depth] }
+    return result
+  }
 
   /// The mean of each channel.
   var means: [Double] { sums.map { $0 / Double(max(rowCount, 1)) } }
@@ -45,7 +61,10 @@ final class InputStatistics {
     for row in stride(from: 0, to: count, by: step) {
       let values = UnsafeBufferPointer(rebasing: rows[row * channels..<(row + 1) * channels])
       histogram.add(values)
-      for channel in values.indices { sums[channel] += Double(values[channel]) }
+      for channel in values.indices {
+        sums[channel] += Double(values[channel])
+        greatest[channel] = max(greatest[channel], abs(values[channel]))
+      }
       rowCount += 1
     }
   }

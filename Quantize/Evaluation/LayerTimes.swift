@@ -5,11 +5,11 @@ import PipitRuntime
 /// How long each layer takes while a model runs: what a run spends from the beginning of a product to the
 /// beginning of the next operation, and what it spends on making the product's input integers.
 final class LayerTimes {
-  private let root: String
+  private let root: String?
   fileprivate var nanoseconds: [String: Int64] = [:]
   fileprivate(set) var total: Int64 = 0
 
-  init(root: String) { self.root = root }
+  init(root: String?) { self.root = root }
 
   func watch(_ machine: Machine) {
     machine.observer = { [self] file in

@@ -31,7 +31,20 @@ package struct ModelRun {
 
   /// What the model makes of the material, each part of a pipeline by itself. `progress` is told how many of
   /// how many runs are done.
-  func outcomes(_ folder: ModelFolder, progress: (Int, Int) -> Void = { _, _ in }) throws -> [Outcome] {
+  func outcomes(_ model: StoredModel, progress: (Int, Int) -> Void = { _, _ in }) throws -> [Outcome] {
+    switch model {
+    case .folder(let folder): return try outcomes(folder, progress)
+    case .checkpoint(let checkpoint): return try stableDiffusion(checkpoint, progress)
+    case .weights(_, let folder?): return try outcomes(folder, progress)
+    case .weights(let file, nil):
+      throw FormatError(
+        path: file.file.path, expected: "a model that can be run", found: "weights without settings")
+    }
+  }
+
+  private func outcomes(
+    _ folder: ModelFolder, _ progress: (Int, Int) -> Void
+  ) throws -> [Outcome] {
     guard folder.layout == .pipeline else { return try component(folder, progress) }
     if let model = DiffusersFolder(folder) { return try stableDiffusion(model, progress) }
     return try pipeline(folder, progress)
@@ -40,7 +53,7 @@ package struct ModelRun {
   // MARK: Pipelines
 
   private func stableDiffusion(
-    _ model: DiffusersFolder, _ progress: (Int, Int) -> Void
+    _ model: any StableDiffusionModel, _ progress: (Int, Int) -> Void
   ) throws -> [Outcome] {
     let pipeline = StableDiffusion(model, machine: machine)
     let defaults = try pipeline.defaults()

@@ -57,6 +57,20 @@ struct ActivationSettings {
     ignored = try ActivationSettings.targets(settings, "ignore")
   }
 
+  /// What a file says about its own tensors, in the metadata `quantization_config`: the same value as text.
+  init(metadataOf file: Safetensors) throws {
+    let part = "metadata 'quantization_config'"
+    guard var text = file.metadata["quantization_config"] else {
+      try self.init(nil)
+      return
+    }
+    let path = file.file.path
+    let value = try text.withUTF8 {
+      try JSON.parse(UnsafeRawBufferPointer($0), path: path, part: part)
+    }
+    try self.init(Configuration(file: path, values: ["quantization_config": value]))
+  }
+
   private static func input(_ settings: Configuration?) throws -> Input {
     guard let settings, try settings.integer("num_bits", in: 1...64, fallback: 8) == 8,
       try settings.string("type", fallback: "int") == "int"

@@ -1,10 +1,16 @@
 import PipitTensors
 
 extension WeightFolder {
+  /// The module that a weight belongs to, as settings name it: `x` of `x.weight`, and `x.in_proj` of
+  /// `x.in_proj_weight`, which holds three layers' rows and has no name of its own there; `nil` for others.
+  package static func module(ofWeight name: String) -> String? {
+    if name.hasSuffix(".weight") { return String(name.dropLast(".weight".count)) }
+    return name.hasSuffix(".in_proj_weight") ? String(name.dropLast("_weight".count)) : nil
+  }
+
   /// How the input of the layer with this weight of integers becomes integers.
   func activations(_ name: String, _ shape: Shape) throws -> Weight.Activations {
-    guard name.hasSuffix(".weight") else { return .float }
-    let module = String(name.dropLast(".weight".count))
+    guard let module = WeightFolder.module(ofWeight: name) else { return .float }
     switch inputs.input(ofModule: module, class: shape.rank == 4 ? "Conv2d" : "Linear") {
     case .float: return .float
     case .dynamicPerToken: return .dynamicPerToken

@@ -10,20 +10,35 @@ package import PipitTensors
 /// value plus 128 instead, with one scale a row. Each is one weight named `x.weight`. Scales may be f32, f16
 /// or bf16. Zero points of weights and reordered groups are refused.
 ///
-/// How a layer's input becomes integers is what `quantization_config` in `config.json` says, with
-/// `x.input_scale` [1] and `x.input_zero_point` [1] where it is by numbers from calibration.
+/// How a layer's input becomes integers is what `quantization_config` in `config.json` says, or else that in the
+/// file's metadata, with `x.input_scale` [1] and `x.input_zero_point` [1] where it is by numbers from calibration.
 package final class WeightFolder: WeightSource {
   package let path: String
   private let files: [Safetensors]
   private let fileOfName: [String: Int]
   let inputs: ActivationSettings
 
-  package init(path: String) throws {
-    self.path = path
-    let settings = path + "/config.json"
-    inputs = try ActivationSettings(
-      access(settings, F_OK) == 0 ? try JSON.configuration(path: settings) : nil)
+  package convenience init(path: String) throws {
+    let file = path + "/config.json"
+    let settings = access(file, F_OK) == 0 ? try JSON.configuration(path: file) : nil
     let files = try WeightFiles(folder: path).names.map { try Safetensors(path: path + "/" + $0) }
+    let told = files.first { $0.metadata["quantization_config"] != nil }
+    if settings?.values["quantization_config"] == nil, let told {
+      try self.init(path: path, files: files, inputs: try ActivationSettings(metadataOf: told))
+    } else {
+      try self.init(path: path, files: files, inputs: try ActivationSettings(settings))
+    }
+  }
+
+  /// The weights of one file by itself.
+  package convenience init(file: Safetensors) throws {
+    try self.init(
+      path: file.file.path, files: [file], inputs: try ActivationSettings(metadataOf: file))
+  }
+
+  private init(path: String, files: [Safetensors], inputs: ActivationSettings) throws {
+    self.path = path
+    self.inputs = inputs
     var fileOfName: [String: Int] = [:]
     for (index, file) in files.enumerated() {
       for name in file.entries.keys.sorted() {
@@ -189,7 +204,7 @@ package final class WeightFolder: WeightSource {
     return Weight(
       name: name, shape: [rows, columns],
       storage: .int4(scales: try floats(scaleFile, scale), group: columns / groups),
-      bytes: file.bytes(of: packed), owner: file.file)
+      activations: try activations(name, [rows, columns]), bytes: file.bytes(of: packed), owner: file.file)
   }
 
   func floats(

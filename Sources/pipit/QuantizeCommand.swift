@@ -10,7 +10,8 @@ struct QuantizeCommand: ParsableCommand {
     commandName: "quantize",
     abstract: "Store a model's weights in fewer bits: the same layout, a quarter of the size.",
     discussion: """
-      IN is a pipeline's folder or one component's, in safetensors; OUT is made. Schemes:
+      IN is a pipeline's folder, one component's, or one file in safetensors (a Stable Diffusion 1.x or 2.x
+      checkpoint, or a component's weights); OUT will be of the same layout. Schemes:
         w8a8  8-bit integers, a scale for each output channel, and products of integers (default)
         w8    the same integers, products in f32
         w4    4-bit integers, a scale for each 32 (--group) columns; convolutions get w8
@@ -29,13 +30,14 @@ struct QuantizeCommand: ParsableCommand {
         pipit quantize MODEL OUT --scheme w4 --rule 'attention=w8' --keep 'layer\\.11\\.'
         pipit quantize MODEL OUT --calibrate prompts.txt --report report.html
         pipit quantize MODEL OUT --target psnr=38
+        pipit quantize model.safetensors model-int8.safetensors --tokenizer sd15/tokenizer
         pipit quantize MODEL OUT --dry-run
       """)
 
-  @Argument(help: "The model's folder.")
+  @Argument(help: "The model's folder or file.")
   var input: String
 
-  @Argument(help: "The folder to write.")
+  @Argument(help: "The folder or file to write.")
   var output: String
 
   @Option(help: "\(StorageScheme.names.joined(separator: ", ")).")
@@ -77,13 +79,25 @@ struct QuantizeCommand: ParsableCommand {
   @Option(help: "psnr=DB, agreement=PERCENT or cosine=C: keep as many layers in f32 as that takes.")
   var target: String?
 
+  @Option(help: "For a single-file checkpoint: the folder of the tokenizer's files.")
+  var tokenizer: String?
+
+  @Option(help: "For a single-file checkpoint: a diffusers folder to take settings and tokenizer from.")
+  var config: String?
+
+  @Option(help: "For a single-file checkpoint: what it predicts, epsilon or v (default: its metadata).")
+  var prediction: String?
+
   @Option(help: "How many threads the model runs on.")
   var threads: Int?
+
+  /// Whether the model is to be run for more than calibration.
+  private var wantsReport: Bool { report != nil || evaluate != nil || target != nil }
 
   mutating func run() throws {
     let request = try request()
     let aim = try aim()
-    let folder = try ModelFolder(path: input)
+    let model = try model()
     if !dryRun, !force, access(output, F_OK) == 0 {
       throw Failure(code: EX_CANTCREAT, "'\(output)' is there already; add --force to replace it")
     }
@@ -92,7 +106,7 @@ struct QuantizeCommand: ParsableCommand {
     let machine = try Machine(threadCount: try options.threadCount())
     let line = SharedProgress(quiet: quiet)
     defer { line.clear() }
-    var job = QuantizationJob(folder, request: request, machine: machine) { line.show($0, $1, $2) }
+    var job = QuantizationJob(model, request: request, machine: machine) { line.show($0, $1, $2) }
     do {
       let result = try work(&job, aim, line)
       line.clear()
@@ -112,8 +126,11 @@ struct QuantizeCommand: ParsableCommand {
     let material = try material(calibrate)
     let compared = try evaluate.map { try self.material($0) } ?? material
     let isNeeded = try job.needsCalibration()
-    let wantsReport = report != nil || evaluate != nil || aim != nil
-    if calibrate != "none", isNeeded || calibrate != nil || wantsReport {
+    if isNeeded, !job.isRunnable, calibrate == nil {
+      line.clear()
+      Console.writeError(
+        "pipit: not calibrated, as the file says nothing of its layers: convolutions become w8\n")
+    } else if calibrate != "none", isNeeded || calibrate != nil || wantsReport {
       do {
         try job.calibrate(on: material)
       } catch let error as ConfigurationError where calibrate == nil && !wantsReport {
@@ -131,6 +148,34 @@ struct QuantizeCommand: ParsableCommand {
     var result = try job.quantize(to: output, force: force)
     try job.compare(output, with: reference, into: &result)
     return result
+  }
+
+  /// The model, and whether what is asked for can be done with it.
+  private func model() throws -> StoredModel {
+    var options = OriginalCheckpoint.Options()
+    (options.tokenizer, options.settings) = (tokenizer, config)
+    guard [nil, "epsilon", "v"].contains(prediction) else {
+      throw Failure(
+        code: EX_USAGE, "--prediction: expected epsilon or v, found '\(prediction ?? "")'")
+    }
+    options.isVPrediction = prediction.map { $0 == "v" }
+    options.assumesEpsilon = calibrate == "none" && !wantsReport
+    let model = try StoredModel(path: input, options: options)
+    func refuse(_ isWrong: Bool, _ words: String) throws {
+      if isWrong { throw Failure(code: EX_USAGE, words) }
+    }
+    try refuse(
+      model.isFile && !output.hasSuffix(".safetensors"),
+      "'\(input)' is one file, and so is what is made of it: expected OUT to end in .safetensors, "
+        + "found '\(output)'")
+    try refuse(
+      !model.isRunnable && calibrate != nil && calibrate != "none",
+      "--calibrate: '\(input)' holds weights alone and cannot be run; quantize its folder instead")
+    try refuse(
+      !model.isComparable && wantsReport,
+      "--report, --evaluate, --target: '\(input)' is no model that can be run by itself; quantize its "
+        + "folder instead")
+    return model
   }
 
   private func material(_ path: String?) throws -> Material {

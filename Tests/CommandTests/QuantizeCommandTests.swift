@@ -57,6 +57,30 @@ import Testing
     }
   }
 
+  @Test func filesBecomeFiles() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    model(folder)
+    let (input, output) = (folder + "/in/model.safetensors", folder + "/out.safetensors")
+    expectFailure(Command.run(["quantize", input, folder + "/out"]), folder, code: 64, mentions: ".safetensors")
+    for options in [["--report", "r.html"], ["--target", "psnr=30"], ["--prediction", "x"]] {
+      let outcome = Command.run(["quantize", input, output] + options)
+      expectFailure(outcome, folder, code: 64, mentions: options[0])
+    }
+    let disk = Command.runOnFullDisk(["quantize", input, output, "--scheme", "keep"])
+    expectFailure(disk, folder, code: 73, mentions: "out.safetensors")
+    let outcome = Command.run(["quantize", input, output])
+    #expect(outcome.code == 0 && outcome.output.contains("a.weight"))
+    #expect(Command.files(in: folder) == ["in", "out.safetensors"])
+    rename(output, folder + "/alone.safetensors")
+    // Without its folder it cannot be run, and is not calibrated.
+    rename(input, folder + "/in.safetensors")
+    let alone = Command.run(["quantize", folder + "/in.safetensors", output, "--calibrate", "default"])
+    expectFailure(alone, folder, code: 64, mentions: "--calibrate")
+    let twice = Command.run(["quantize", folder + "/alone.safetensors", output])
+    expectFailure(twice, folder, code: 65, mentions: "quantized")
+  }
+
   @Test func badMaterialIsNamed() {
     let folder = Command.temporaryFolder()
     defer { Command.remove(folder) }

@@ -47,7 +47,7 @@ import Testing
 
   private func job(_ folder: TestFolder, _ request: QuantizationRequest = .init()) throws -> QuantizationJob {
     QuantizationJob(
-      try ModelFolder(path: folder.path + "/in"), request: request, machine: try Machine(threadCount: 1))
+      try StoredModel(path: folder.path + "/in"), request: request, machine: try Machine(threadCount: 1))
   }
 
   @Test func convolutionsGetNumbersFromWhatWasSeen() throws {

@@ -1,5 +1,5 @@
 import Glibc
-import PipitFormats
+package import PipitFormats
 package import PipitTensors
 package import PipitTokenizers
 
@@ -23,7 +23,9 @@ package struct OriginalCheckpoint: StableDiffusionModel {
   }
 
   package let path: String
-  private let file: Safetensors
+  package let file: Safetensors
+  private let weights: WeightFolder
+  private let shapes: [String: Shape]
   private let settings: OriginalSettings
   private let options: Options
   private let folder: ModelFolder?
@@ -31,13 +33,11 @@ package struct OriginalCheckpoint: StableDiffusionModel {
 
   /// - Throws: `FormatError` for a file that is no such checkpoint, or does not say what it predicts.
   package init(path: String, options: Options = Options()) throws {
-    for ending in [".ckpt", ".pt", ".bin", ".pth"] where path.hasSuffix(ending) {
-      throw FormatError(
-        path: path, expected: "a safetensors file (convert it with the library that made it)",
-        found: "a pickle, which can run any code when it is read")
-    }
+    try OriginalCheckpoint.refusePickle(path)
     let file = try Safetensors(path: path)
-    let settings = OriginalSettings(shapes: file.entries.mapValues(\.shape))
+    let weights = try WeightFolder(file: file)
+    let shapes = try OriginalCheckpoint.shapes(file, weights)
+    let settings = OriginalSettings(shapes: shapes)
     let folder = try options.settings.map { try ModelFolder(path: $0) }
     guard settings.denoiser(isVPrediction: false) != nil else {
       let isLarger = file.entries.keys.contains { $0.hasPrefix("conditioner.embedders.") }
@@ -49,9 +49,42 @@ package struct OriginalCheckpoint: StableDiffusionModel {
     isVPrediction = try OriginalCheckpoint.prediction(file, settings, options, folder)
     self.path = path
     self.file = file
+    self.weights = weights
+    self.shapes = shapes
     self.settings = settings
     self.options = options
     self.folder = folder
+  }
+
+  package static func refusePickle(_ path: String) throws {
+    for ending in [".ckpt", ".pt", ".bin", ".pth"] where path.hasSuffix(ending) {
+      throw FormatError(
+        path: path, expected: "a safetensors file (convert it with the library that made it)",
+        found: "a pickle, which can run any code when it is read")
+    }
+  }
+
+  /// Whether a file has such a checkpoint's names.
+  package static func isCheckpoint(_ file: Safetensors) -> Bool {
+    file.entries.keys.contains { $0.hasPrefix(OriginalSettings.unetPrefix) }
+  }
+
+  /// The same model in another file, with the tokenizer and the prediction of this one.
+  package func copy(at path: String) throws -> OriginalCheckpoint {
+    var options = options
+    options.isVPrediction = isVPrediction
+    if options.tokenizer == nil { options.tokenizer = try? tokenizerFolder() }
+    return try OriginalCheckpoint(path: path, options: options)
+  }
+
+  /// Of all tensors by name, those of 4 bits as they are when unpacked.
+  private static func shapes(_ file: Safetensors, _ weights: WeightFolder) throws -> [String: Shape] {
+    var shapes = file.entries.mapValues(\.shape)
+    for packed in file.entries.keys where packed.hasSuffix("_packed") {
+      let name = String(packed.dropLast("_packed".count))
+      shapes[name] = try weights.weight(named: name)?.shape
+    }
+    return shapes
   }
 
   /// Whether a path is a file, and so a checkpoint if it is a model.
@@ -99,8 +132,8 @@ package struct OriginalCheckpoint: StableDiffusionModel {
 
   package func denoiser() throws -> ModelPart {
     let prefix = OriginalSettings.unetPrefix
-    let names = OriginalUNetNames(blocksPerLevel: settings.blocksPerLevel) { [file] in
-      file.entries[prefix + $0] != nil
+    let names = OriginalUNetNames(blocksPerLevel: settings.blocksPerLevel) { [shapes] in
+      shapes[prefix + $0] != nil
     }
     return try part(
       "unet", "UNet2DConditionModel", settings.denoiser(isVPrediction: isVPrediction),
@@ -157,7 +190,7 @@ package struct OriginalCheckpoint: StableDiffusionModel {
       ?? Configuration(file: path + " (\(name), settings told from shapes)", values: values)
     return try ModelPart(
       architecture: architecture, configuration: configuration,
-      weights: OriginalWeights(file, prefix: prefix, place: place))
+      weights: OriginalWeights(weights, prefix: prefix, place: place))
   }
 
   // MARK: Tokenizer and schedule
