@@ -33,7 +33,8 @@ extension MemoryPlan {
     let caption = try flow.captionGraph(
       weights: denoiser.weights, batch: 2, tokens: TextToImage.captionTokens)
     let step = try flow.stepGraph(weights: denoiser.weights, batch: 2)
-    add("denoiser", [caption, step], machine: machine)
+    add("caption", [caption], machine: machine)
+    add("denoiser", [step], machine: machine)
     let decoder = try graphs("vae").filter { $0.inputs.contains { $0.name == "latent_sample" } }
     add("decoder", decoder, machine: machine)
     let judge = try graphs("image_sentiment")

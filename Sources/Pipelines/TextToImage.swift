@@ -96,9 +96,7 @@ package final class TextToImage {
         path: component.configuration.file, part: "'caption_channels'",
         expected: "the text encoder's width", found: "\(model.captionChannels)")
     }
-    let conditions = try watch.clock.measure("denoiser loading") {
-      try self.conditions(model, component, captions)
-    }
+    let conditions = try watch.clock.measure("caption") { try self.conditions(model, captions) }
     let schedule = try Sampler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
     let components = try model.components(weights: component.weights)
@@ -141,10 +139,10 @@ package final class TextToImage {
     return noise.next(count)
   }
 
-  /// What the denoiser makes of the captions, once for all steps.
-  private func conditions(
-    _ model: FlowMLP, _ component: Component, _ captions: Captions
-  ) throws -> [Float] {
+  /// What the denoiser makes of the captions, once for all steps, which need none of the weights for that: they
+  /// go before the others come.
+  private func conditions(_ model: FlowMLP, _ captions: Captions) throws -> [Float] {
+    let component = try Component(try folder.component("denoiser"), machine: machine)
     let program = try component.program("caption \(captions.count)") {
       try model.captionGraph(
         weights: component.weights, batch: captions.count, tokens: TextToImage.captionTokens)
