@@ -97,6 +97,7 @@ struct QuantizeCommand: ParsableCommand {
   mutating func run() throws {
     let request = try request()
     let aim = try aim()
+    try checkReport()
     let model = try model()
     if !dryRun, !force, access(output, F_OK) == 0 {
       throw Failure(code: EX_CANTCREAT, "'\(output)' is there already; add --force to replace it")
@@ -183,11 +184,25 @@ struct QuantizeCommand: ParsableCommand {
     return try Material(path: path)
   }
 
+  /// Finds out that the report cannot be written before a model has been waited for.
+  private func checkReport() throws {
+    guard let report else { return }
+    guard report.hasSuffix(".html") else {
+      throw Failure(
+        code: EX_USAGE, "--report: expected a name that ends in .html, found '\(report)'")
+    }
+    let folder = report.lastIndex(of: "/").map { String(report[...$0]) } ?? "."
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw Failure(
+        code: EX_CANTCREAT, "cannot write '\(report)': \(String(cString: strerror(errno)))")
+    }
+  }
+
   private func write(_ result: QuantizationReport) throws {
     guard let report else { return }
     let page = ReportPage(result, title: "\(input) -> \(output)")
     try AtomicFile.write(Array(page.html.utf8), to: report)
-    let stem = report.hasSuffix(".html") ? String(report.dropLast(5)) : report
+    let stem = report.dropLast(".html".count)
     try AtomicFile.write(Array((try Console.json(result) + "\n").utf8), to: stem + ".json")
   }
 

@@ -32,6 +32,7 @@ import Testing
     (["--rule", "a=x"], "'x'"), (["--rule", "a"], "REGEX=SCHEME"), (["--rule", "(=w8"], "regular"),
     (["--rule", "nothing=w8"], "nothing=w8"), (["--keep", "nothing"], "nothing"),
     (["--target", "beauty=1"], "beauty=1"), (["--target", "psnr=30", "--dry-run"], "--target"),
+    (["--report", "page"], ".html"),
   ])
   func badOptionsAreNamed(options: [String], word: String) {
     let folder = Command.temporaryFolder()
@@ -91,6 +92,9 @@ import Testing
       let outcome = Command.run(["quantize", folder + "/in", folder + "/out"] + options)
       expectFailure(outcome, folder, code: 65, mentions: "empty.txt")
     }
+    let page = ["--report", folder + "/no/page.html"]
+    let unwritten = Command.run(["quantize", folder + "/in", folder + "/out"] + page)
+    expectFailure(unwritten, folder, code: 73, mentions: "no/page.html")
     // A model that nothing here runs cannot be calibrated, but quantized.
     let options = ["--calibrate", "default"]
     let outcome = Command.run(["quantize", folder + "/in", folder + "/out"] + options)
