@@ -90,7 +90,8 @@ public final class Pipit {
     }
     guard let model else { return nil }
     let pipeline = StableDiffusion(model, machine: machine)
-    pipeline.promptCache = cachesPrompts ? PromptCache.standard : nil
+    // What is kept there was computed as models ask.
+    pipeline.promptCache = cachesPrompts && machine.multipliesIntegers ? PromptCache.standard : nil
     return pipeline
   }
 

@@ -27,7 +27,9 @@ package final class Component {
 
   package var architecture: Architecture { part.architecture }
   package var configuration: Configuration { part.configuration }
-  package var weights: any WeightSource { part.weights }
+  package var weights: any WeightSource {
+    machine.multipliesIntegers ? part.weights : FloatProducts(weights: part.weights)
+  }
 
   /// The program of a key, made from the graph that `build` gives if there is none yet.
   ///
@@ -67,5 +69,16 @@ package final class Component {
   /// The error for a component that is not of the architecture that a pipeline needs.
   package func wrongArchitecture(_ expected: String) -> FormatError {
     part.wrongArchitecture(expected)
+  }
+}
+
+/// Weights whose products are those of floats, whatever they ask for.
+private struct FloatProducts: WeightSource {
+  let weights: any WeightSource
+
+  var names: [String] { weights.names }
+
+  func weight(named name: String) throws -> Weight? {
+    try weights.weight(named: name)?.withFloatProducts
   }
 }

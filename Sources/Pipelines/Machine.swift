@@ -1,3 +1,4 @@
+import Glibc
 package import PipitGraph
 package import PipitKernels
 package import PipitRuntime
@@ -8,16 +9,22 @@ package final class Machine {
   package let pool: ThreadPool
   /// Whether programs are made that take more memory than there seems to be.
   package let ignoresMemory: Bool
+  /// Whether products that a model asks to be of integers are; else the same weights are multiplied in f32, which
+  /// differs less from one level to another. `PIPIT_INTEGERS=0` says no.
+  package let multipliesIntegers: Bool
   /// Gives the observer of the programs, made from now on, of the component whose settings lie in a file;
   /// `nil` for none.
   package var observer: ((_ settingsFile: String) -> (any ProgramObserver)?)?
 
   /// The best level of this processor, or the one that `PIPIT_ISA` names; as many threads as asked
   /// for, or as there are processors.
-  package init(threadCount: Int? = nil, ignoresMemory: Bool = false) throws {
+  package init(
+    threadCount: Int? = nil, ignoresMemory: Bool = false, multipliesIntegers: Bool? = nil
+  ) throws {
     kernels = try KernelTable.chosen()
     pool = ThreadPool(threadCount: threadCount ?? ThreadPool.processorCount)
     self.ignoresMemory = ignoresMemory
+    self.multipliesIntegers = multipliesIntegers ?? (getenv("PIPIT_INTEGERS").map { strcmp($0, "0") } != 0)
   }
 
   /// What programs of optimized graphs take on this machine.

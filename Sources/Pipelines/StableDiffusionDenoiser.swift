@@ -28,9 +28,10 @@ final class StableDiffusionDenoiser {
     batch = request.texts.count
     keysAndValues = try StableDiffusionDenoiser.keysAndValues(
       denoiser, machine, context: context, batch: batch, tokens: tokens)
-    component = Component(part, machine: machine)
+    let component = Component(part, machine: machine)
+    self.component = component
     let extents = model.extents(request, tokens: tokens)
-    program = try component.program("step") { try model.graph(weights: part.weights, extents) }
+    program = try component.program("step") { try model.graph(weights: component.weights, extents) }
     guidance = request.guidance
     guidanceEmbedding =
       model.configuration.guidanceWidth.map {

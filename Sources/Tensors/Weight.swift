@@ -67,6 +67,14 @@ package struct Weight: Sendable {
     precondition(bytes.count == storedByteCount, "\(name): bytes do not fit the shape")
   }
 
+  /// The same numbers, whose products are those of floats.
+  package var withFloatProducts: Weight {
+    var result = Weight(
+      name: name, shape: shape, storage: storage, bytes: bytes, owner: owner)
+    result.rowFactors = rowFactors
+    return result
+  }
+
   /// Rows when seen as a matrix; 1 for a scalar.
   package var rows: Int { shape.rank == 0 ? 1 : shape[0] }
   /// Columns when seen as a matrix: all axes behind the first.

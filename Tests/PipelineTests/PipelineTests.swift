@@ -116,8 +116,10 @@ private let goldens = root + "/Tests/PipelineTests/Goldens"
 }
 
 @Suite(.serialized) struct ChainTests {
-  @Test func batchesGiveWhatSingleTextsGive() throws {
-    let machine = try Machine(threadCount: 2)
+  /// A sum in another order may round to another integer, and that one on to others.
+  @Test(arguments: [false, true])
+  func batchesGiveWhatSingleTextsGive(multipliesIntegers: Bool) throws {
+    let machine = try Machine(threadCount: 2, multipliesIntegers: multipliesIntegers)
     let folder = try ModelFolder(path: bundle)
     let sentiment = TextSentiment.self
     let encoder = try TextEncoder(try folder.component("text_encoder"), machine: machine)
@@ -130,18 +132,21 @@ private let goldens = root + "/Tests/PipelineTests/Goldens"
     let together = try pipeline.moods(of: texts)
     for (text, mood) in zip(texts, together) {
       let alone = try pipeline.mood(of: text)
-      #expect(abs(alone.score - mood.score) < 1e-4, "'\(text)'")
+      #expect(abs(alone.score - mood.score) < (multipliesIntegers ? 0.05 : 1e-4), "'\(text)'")
       #expect(alone.label == mood.label)
     }
   }
 
-  /// The whole chain from the same noise as PyTorch's: mean error below 0.5 of 255.
-  @Test(.enabled(if: access(goldens + "/chain.safetensors", F_OK) == 0, "no golden of the chain"))
-  func thePictureEqualsTheReference() throws {
+  /// The whole chain from the same noise as PyTorch's: mean error below 0.5 of 255 in f32, and not much more with
+  /// products of integers.
+  @Test(
+    .enabled(if: access(goldens + "/chain.safetensors", F_OK) == 0, "no golden of the chain"),
+    arguments: [(false, 0.5), (true, 8)])
+  func thePictureEqualsTheReference(multipliesIntegers: Bool, tolerance: Double) throws {
     let golden = try Safetensors(path: goldens + "/chain.safetensors")
     let noise = golden.bytes(of: try #require(golden.entries["noise"]))
     let pixels = golden.bytes(of: try #require(golden.entries["pixels"]))
-    let machine = try Machine(threadCount: 2)
+    let machine = try Machine(threadCount: 2, multipliesIntegers: multipliesIntegers)
     let folder = try ModelFolder(path: bundle)
     var request = TextToImageRequest()
     request.prompt = try #require(golden.metadata["prompt"])
@@ -156,6 +161,6 @@ private let goldens = root + "/Tests/PipelineTests/Goldens"
     let picture = try pipeline.draw(request, captions: captions, noise: [start])[0]
     #expect(picture.pixels.count == pixels.count)
     let total = zip(picture.pixels, pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
-    #expect(Double(total) / Double(pixels.count) < 0.5)
+    #expect(Double(total) / Double(pixels.count) < tolerance)
   }
 }

@@ -178,6 +178,8 @@ def stored(folder):
             scale = tensors[base + "_scale"].astype(np.float32)
             group = nibbles.shape[1] // scale.shape[1]
             state[base] = (nibbles.astype(np.float32) - 8) * np.repeat(scale, group, 1)
+        elif name.endswith(("input_scale", "input_zero_point")):
+            continue  # of inputs, which are floats here
         elif value.dtype == np.int8:
             scale = tensors[name + "_scale"].astype(np.float32)
             state[name] = value.astype(np.float32) * scale.reshape(-1, *[1] * (value.ndim - 1))
