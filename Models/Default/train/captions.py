@@ -10,7 +10,7 @@ import re
 
 import torch
 
-from common import TEXTS, add_arguments, normalized, prepare, read_table
+from common import TEXTS, add_arguments, normalized, prepare, read_table, sampled
 from pictures import Pictures
 
 TOKENS_MAX = 32
@@ -118,12 +118,13 @@ def caption_table(pictures):
     """Groups: ("concept", i), ("colour", i, name), ("clip", picture)."""
     table = CaptionTable(held_out_texts())
     written = written_captions(pictures.concepts)
+    painted = set(sampled(range(len(pictures.concepts))))
     for i, concept in enumerate(pictures.concepts):
         group = ("concept", i)
         table.add(group, "name", english_forms(concept["en"]) + [concept["zh"]])
-        table.add(group, "written", written.get(i, []))
-        table.add(group, "keyword", concept["keywords_en"] + concept["keywords_zh"])
-        if paintable(concept):
+        table.add(group, "written", sampled(written.get(i, [])))
+        table.add(group, "keyword", sampled(concept["keywords_en"] + concept["keywords_zh"]))
+        if paintable(concept) and i in painted:
             for colour in COLOURS:
                 table.add(("colour", i, colour), "name", colour_captions(concept, colour))
                 wordings = painted_captions(written.get(i, []), i, colour)

@@ -3,8 +3,9 @@
 import argparse
 import re
 
-from common import BUNDLE, add_arguments, prepare, read_json, write_json
+from common import BUNDLE, HERE, TRIAL, add_arguments, prepare, read_json, write_json
 
+TRIAL_MARK = "A trial run with a hundredth of the work: nothing here is worth anything."
 START, END = "<!-- metrics -->", "<!-- end of metrics -->"
 SHARE, NUMBER, DECIBEL, COUNT = "{:.1%}", "{:.2f}", "{:.1f} dB", "{}"
 ROWS = [  # what, goal, form, script, path in metrics.json
@@ -113,12 +114,15 @@ def main():
         path.stem.removeprefix("metrics-"): read_json(path)
         for path in sorted(options.work.glob("metrics-*.json"))
     }
-    write_json(BUNDLE / "metrics.json", metrics, indent=2)
-    card = BUNDLE / "README.md"
+    card = HERE.parent / "README.md"
     text = card.read_text(encoding="utf-8")
+    if TRIAL:
+        metrics["trial"] = TRIAL_MARK
+        text = f"**{TRIAL_MARK}**\n\n{text}"
+    write_json(BUNDLE / "metrics.json", metrics, indent=2)
     block = f"{START}\n{table(metrics)}\n{END}"
     text = re.sub(f"{START}.*?{END}", lambda _: block, text, flags=re.S)
-    card.write_text(text, encoding="utf-8")
+    (BUNDLE / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

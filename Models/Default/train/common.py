@@ -12,7 +12,10 @@ import numpy as np
 import torch
 
 HERE = Path(__file__).resolve().parent
-BUNDLE = HERE.parent
+# A trial run (train.py --quick) writes its bundle into a folder of its own and does a hundredth of the work.
+TRIAL = os.environ.get("PIPIT_TRIAL_BUNDLE")
+TRIAL_SHARE = 100
+BUNDLE = Path(TRIAL) if TRIAL else HERE.parent
 TEXTS = HERE / "texts"
 SIDE = 128  # pixels of a picture's side
 
@@ -33,6 +36,16 @@ def prepare(options):
     if options.device != "auto":
         return torch.device(options.device)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def sampled(things):
+    """A list, or one in a hundred of it in a trial run."""
+    return things[::TRIAL_SHARE] if TRIAL else things
+
+
+def share(count):
+    """A count, or a hundredth of it in a trial run."""
+    return max(1, count // TRIAL_SHARE) if TRIAL else count
 
 
 def read_json(path):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common import SIDE, add_arguments, prepare, write_json
+from common import SIDE, add_arguments, prepare, sampled, write_json
 
 CONTENT = 120  # pixels of a picture that its drawing may take, the rest is margin
 DEBIAN = {
@@ -165,7 +165,7 @@ def clip_art_pictures(folder):
     paths = [p for p in paths if "duplicates" not in p.parts and "signs_and_symbols" not in p.parts]
     seen = set()
     with multiprocessing.Pool() as pool:
-        for found in pool.imap(clip_art, paths, chunksize=16):
+        for found in pool.imap(clip_art, sampled(paths), chunksize=16):
             if found and (found[1], tuple(found[2])) not in seen:
                 seen.add((found[1], tuple(found[2])))
                 yield found

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from captions import COLOURS, paintable
-from common import Clock, add_arguments, prepare, save_state, write_json
+from common import Clock, add_arguments, prepare, sampled, save_state, write_json
 from modules import PipitAutoencoder, PipitFlowMLP, load
 from pictures import Pictures, painted
 
@@ -57,10 +57,11 @@ def make_latents(options, device, colours_each=4):
         for i, line in enumerate(pictures.lines)
     ]
     chosen = random.Random(options.seed)
+    painted_concepts = set(sampled(range(len(pictures.concepts))))
     wanted = [
         (i, colour)
         for i, line in enumerate(pictures.lines)
-        if line["concept"] >= 0 and paintable(pictures.concepts[line["concept"]])
+        if line["concept"] in painted_concepts and paintable(pictures.concepts[line["concept"]])
         for colour in chosen.sample(sorted(COLOURS), colours_each)
     ]
     for start in range(0, len(wanted), 64):

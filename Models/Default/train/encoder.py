@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
-from common import BUNDLE, add_arguments, prepare, read_json, write_json
+from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, write_json
 
 GROUP = 32
 PIECES_WANTED = 50_000
@@ -194,7 +194,7 @@ def caption_texts(work):
         for concept in read_json(work / "concepts.json"):
             yield from [concept["en"], concept["zh"]]
             yield from concept["keywords_en"] + concept["keywords_zh"]
-    for path in sorted((BUNDLE / "train" / "texts").glob("*.tsv")):
+    for path in sorted(TEXTS.glob("*.tsv")):
         for line in path.read_text(encoding="utf-8").splitlines():
             yield from line.split("\t")
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, write_json
+from common import (BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, sampled,
+                    write_json)
 from encoder import load_encoder
 from modules import PipitAutoencoder, PipitFlowMLP
 from pictures import Pictures
@@ -58,14 +59,14 @@ def tiled(pictures, columns):
 
 def measured(sampler, retrieval, pictures, steps, guidance, seed):
     concepts = pictures.concepts
-    everyone = torch.arange(len(concepts))
+    asked = sampled(range(len(concepts)))
     result = {"steps": steps, "guidance": guidance}
     for language in ("en", "zh"):
-        found = sampler.pictures([c[language] for c in concepts], steps, guidance, seed)
-        result[f"names_{language}"] = shares(retrieval.ranks(found, everyone))
+        found = sampler.pictures([concepts[i][language] for i in asked], steps, guidance, seed)
+        result[f"names_{language}"] = shares(retrieval.ranks(found, torch.tensor(asked)))
     index = {c["emoji"]: i for i, c in enumerate(concepts)}
     for name in ("paraphrases", "paraphrases-wide"):
-        rows = read_table(TEXTS / f"eval-{name}.tsv")
+        rows = sampled(read_table(TEXTS / f"eval-{name}.tsv"))
         found = sampler.pictures([row["text"] for row in rows], steps, guidance, seed)
         ranks = retrieval.ranks(found, torch.tensor([index[row["emoji"]] for row in rows]))
         for language in ("en", "zh"):
@@ -81,7 +82,7 @@ def main():
     parser.add_argument("--bundle", default=BUNDLE, help="the bundle, or a folder of f32 parts")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
-    parser.add_argument("--quick", action="store_true", help="the grids only")
+    parser.add_argument("--grids", action="store_true", help="the grids only")
     options = parser.parse_args()
     device = prepare(options)
     index = read_json(BUNDLE / "model_index.json")
@@ -97,7 +98,7 @@ def main():
         texts = [row["text"] for row in read_table(TEXTS / f"{name}.tsv")]
         sheet = tiled(sampler.pictures(texts, steps, guidance, options.seed), columns)
         sheet.save(options.work / f"{name}.png", optimize=True)
-    if options.quick:
+    if options.grids:
         return
     metrics = measured(sampler, Retrieval(vae, pictures), pictures, steps, guidance, options.seed)
     metrics["vae_held_out_psnr_db"] = held_out_psnr(vae, pictures)

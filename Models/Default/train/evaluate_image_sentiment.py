@@ -18,7 +18,8 @@ from PIL import Image
 from transformers import ResNetForImageClassification
 
 from captions import token_states, with_article
-from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, write_json
+from common import (BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, sampled, share,
+                    write_json)
 from data import checked
 from encoder import load_encoder
 from image_sentiment import shrunk
@@ -74,13 +75,14 @@ def new_captions(work, seed):
     chosen, concepts = random.Random(seed), read_json(work / "concepts.json")
     named = list(zip(concepts, concept_valences(work)))
     clear = [concept for concept, valence in named if abs(valence) > CLEAR]
-    texts = [row["text"] for row in read_table(TEXTS / "eval-paraphrases.tsv")]
-    while len(texts) < COUNT:
+    texts = sampled([row["text"] for row in read_table(TEXTS / "eval-paraphrases.tsv")])
+    count = share(COUNT)
+    while len(texts) < count:
         language = chosen.choice(list(FORMS))
         name = chosen.choice(clear if len(texts) % 2 else concepts)[language]
         form = chosen.choice(FORMS[language])
         texts.append(form.format(name=name, article=with_article(name)))
-    return texts[:COUNT]
+    return texts[:count]
 
 
 def on_generated(reader, options, device):

@@ -7,7 +7,7 @@ import argparse
 
 import torch
 
-from common import BUNDLE, add_arguments, prepare, read_json
+from common import BUNDLE, add_arguments, prepare, read_json, sampled
 from encoder import load_encoder
 from modules import PipitAutoencoder, PipitFlowMLP
 from pictures import Pictures
@@ -31,19 +31,19 @@ def main():
     add_arguments(parser)
     options = parser.parse_args()
     device = prepare(options)
-    index = read_json(BUNDLE / "model_index.json")
+    settings = read_json(BUNDLE / "model_index.json")
+    steps, guidance = settings["default_steps"], settings["default_guidance"]
     concepts = Pictures(options.work).concepts
     sampler = make_sampler(options.work, device)
+    drawn = sampled(range(len(concepts)))
     made = []
     for turn, language in enumerate(LANGUAGES):
-        texts = [concept[language] for concept in concepts]
+        texts = [concepts[index][language] for index in drawn]
         seed = FIRST_SEED + turn * len(texts)
         with torch.autocast(device.type, torch.bfloat16):
-            made.append(
-                sampler.pictures(texts, index["default_steps"], index["default_guidance"], seed)
-            )
+            made.append(sampler.pictures(texts, steps, guidance, seed))
     torch.save(
-        {"pixels": torch.cat(made), "concepts": torch.arange(len(concepts)).repeat(len(made))},
+        {"pixels": torch.cat(made), "concepts": torch.tensor(drawn).repeat(len(made))},
         options.work / "generated.pt",
     )
     print(f"{sum(len(part) for part in made)} pictures")

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from common import (BUNDLE, TEXTS, Clock, add_arguments, normalized, prepare, read_json,
-                    read_table, write_json)
+                    read_table, sampled, share, write_json)
 
 TOKENS_MAX = 128
 ENCODER_LAYERS = [6, 8, 10, 12]
@@ -32,7 +32,10 @@ SNIPPETS = {
     "news": "nytEditorialSnippets",
 }
 CHINESE_LETTERS = 100
+DROPOUT = 0.3
+STRIP = 4_000_000
 HELD_OUT = 10  # one group of texts in ten is never trained on
+FOLDS = 6  # of the cross-validation; the first holds all that is held out
 
 
 # ------------------------------------------------------------------------ the head
@@ -49,11 +52,11 @@ class TextSentimentHead(nn.Module):
         self.classifier = nn.ModuleDict({
             "dense": nn.Linear(inputs, hidden),
             "out_proj": nn.Linear(hidden, len(LABELS))})
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, means):
         """layer_means [n, layers * 384] -> logits [n, 3]."""
-        y = torch.tanh(self.classifier["dense"](self.dropout(means)))
+        y = torch.tanh(self.classifier["dense"](means))
         return self.classifier["out_proj"](self.dropout(y))
 
 
@@ -96,9 +99,19 @@ class Item:
     is_binary: bool = False  # only the sign is known
 
     @property
-    def is_held_out(self):
+    def place(self):
+        """0 ... 65535, by the group alone."""
         digest = hashlib.sha256(f"{self.source.split('-')[0]} {self.group}".encode()).digest()
-        return digest[0] * 256 + digest[1] < 65536 // HELD_OUT
+        return digest[0] * 256 + digest[1]
+
+    @property
+    def is_held_out(self):
+        return self.place < 65536 // HELD_OUT and self.source != "phrase"
+
+    @property
+    def fold(self):
+        """Which part of the cross-validation it is asked in; None for what is always trained on."""
+        return None if self.source == "phrase" else self.place * FOLDS // 65536
 
 
 def squashed(rating):
@@ -186,7 +199,7 @@ def all_items(work):
             if item.text and key not in seen and key not in forbidden:
                 seen.add(key)
                 items.append(item)
-    return items
+    return sampled(items)
 
 
 # ------------------------------------------------------------------------ the encoder's states
@@ -288,6 +301,28 @@ def accuracy_by_source(head, states, items):
     return found
 
 
+def trained(items, states, options):
+    """A new head that knows these items."""
+    torch.manual_seed(options.seed)
+    random.seed(options.seed)
+    head = TextSentimentHead(settings_of(options.hidden))
+    train(head, items, states, options)
+    return head
+
+
+class Strip:
+    """Random numbers, drawn once; a batch takes as many of them as it needs from any place on. To draw them
+    anew for each batch would take longer than everything else."""
+
+    def __init__(self, values):
+        self.values = values.bfloat16()
+
+    def cut(self, shape):
+        count = math.prod(shape)
+        first = random.randrange(len(self.values) - count)
+        return self.values[first:first + count].view(shape)
+
+
 def train(head, items, states, options):
     drawn = [item for item in items for _ in range(REPEATS[item.source])]
     means = states.means([item.text for item in drawn])
@@ -295,18 +330,25 @@ def train(head, items, states, options):
     is_binary = torch.tensor([item.is_binary for item in drawn])
     center, deviation = means.mean(0), means.std(0)
     # The mean states of all texts lie close together: training wants them spread out.
-    means = (means - center) / deviation
-    optimizer = torch.optim.AdamW(head.parameters(), lr=options.rate, weight_decay=options.decay)
-    total = options.epochs * len(drawn) // options.batch
+    means = ((means - center) / deviation).bfloat16()
+    noise = Strip(options.noise * torch.randn(STRIP))
+    kept = Strip((torch.rand(STRIP) >= DROPOUT) / (1 - DROPOUT))
+    optimizer = torch.optim.AdamW(
+        head.parameters(), lr=options.rate, weight_decay=options.decay, fused=True)
+    epochs = share(options.epochs)
+    total = epochs * len(drawn) // options.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * min(1, step / total)))
     head.train()
     clock = Clock()
-    for epoch in range(options.epochs):
+    for epoch in range(epochs):
         sums = []
         for part in torch.randperm(len(drawn)).split(options.batch):
-            inputs = means[part] + options.noise * torch.randn(len(part), means.shape[1])
-            loss = loss_of(head(inputs), valence[part], is_binary[part])
+            inputs = means[part]
+            inputs = kept.cut(inputs.shape) * (inputs + noise.cut(inputs.shape))
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = head(inputs)
+            loss = loss_of(logits.float(), valence[part], is_binary[part])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -328,15 +370,20 @@ def export(head, settings):
     write_json(folder / "config.json", settings, indent=2)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
+def add_training_arguments(parser):
+    """How a head is trained: the same for the one that ships and those of the cross-validation."""
     parser.add_argument("--hidden", type=int, default=256, help="width between the dense layers")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--noise", type=float, default=0.4, help="deviation added to the inputs")
     parser.add_argument("--decay", type=float, default=0.3)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    add_training_arguments(parser)
     parser.add_argument("--states-only", action="store_true", help="stop before the training")
     options = parser.parse_args()
     prepare(options)
@@ -345,12 +392,9 @@ def main():
     print(f"{len(items)} texts", flush=True)
     if options.states_only:
         return
-    held_out = [item for item in items if item.is_held_out and item.source != "phrase"]
-    kept = [item for item in items if not item.is_held_out or item.source == "phrase"]
-    settings = settings_of(options.hidden)
-    head = TextSentimentHead(settings)
-    train(head, kept, states, options)
-    export(head, settings)
+    held_out = [item for item in items if item.is_held_out]
+    head = trained([item for item in items if not item.is_held_out], states, options)
+    export(head, settings_of(options.hidden))
     for source, found in accuracy_by_source(load_head(), states, held_out).items():
         print(source, found, flush=True)
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from captions import COLOURS
-from common import Clock, add_arguments, prepare, write_json
+from common import Clock, add_arguments, prepare, share, write_json
 from denoiser import CONFIG
 from modules import PipitFlowMLP
 
@@ -163,8 +163,9 @@ class Trainer:
     def run(self):
         options, clock, recent = self.options, Clock(), []
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=options.rate, weight_decay=0.05)
-        for step in range(options.steps):
-            fall = min(1, (step + 1) / 100, max(0.02, 2 * (1 - step / options.steps)))
+        steps = share(options.steps)
+        for step in range(steps):
+            fall = min(1, (step + 1) / 100, max(0.02, 2 * (1 - step / steps)))
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * fall
             loss = self.loss()
