@@ -6,10 +6,12 @@ about that sixth. Writes metrics-text-sentiment.json.
 """
 
 import argparse
+import hashlib
+import json
 
 import torch
 
-from common import add_arguments, prepare, write_json
+from common import add_arguments, prepare, save_state, write_json
 from text_sentiment import (FOLDS, States, accuracy_by_source, add_training_arguments, all_items,
                             evaluation_phrases, judged, load_head, squashed, trained)
 
@@ -49,15 +51,26 @@ def with_error(items, right):
     return {"texts": len(items), "sign_right": round(right.mean().item(), 4), "error": round(error, 4)}
 
 
+def fold_scores(fold, asked, items, states, options):
+    """What a head says of the texts of a fold, which it has not seen; kept in the work folder, for a stopped run."""
+    told = [[item.text, item.valence, item.fold] for item in items], [
+        options.hidden, options.epochs, options.batch, options.rate, options.noise, options.decay, options.seed]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+    path = options.work / f"text-fold-{fold}-{digest}.pt"
+    if not path.exists():
+        head = trained([item for item in items if item.fold != fold], states, options)
+        save_state(path, scores=judged(head, states, [item.text for item in asked]))
+        print(f"fold {fold}: {len(asked)} texts asked", flush=True)
+    return torch.load(path)["scores"]
+
+
 def cross_validated(items, states, options):
     """By source, clear texts alone: what heads say of the sixth of all texts that each has not seen."""
     asked = [item for item in items if item.fold is not None and abs(item.valence) >= CLEAR]
     score = torch.zeros(len(asked))
     for fold in range(FOLDS):
-        head = trained([item for item in items if item.fold != fold], states, options)
         part = [i for i, item in enumerate(asked) if item.fold == fold]
-        score[part] = judged(head, states, [asked[i].text for i in part])
-        print(f"fold {fold}: {len(part)} texts asked", flush=True)
+        score[part] = fold_scores(fold, [asked[i] for i in part], items, states, options)
     right = score.sign() == torch.tensor([item.valence for item in asked]).sign()
     found = {}
     for source in dict.fromkeys(item.source for item in asked):
