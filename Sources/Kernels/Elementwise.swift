@@ -124,4 +124,12 @@ extension KernelTable {
     precondition(xStride >= columns)
     raw.pointee.transpose_f32(y, yStride, x, xStride, rows, columns)
   }
+
+  /// Pixels of one to three numbers get `value` as their others, up to four; x may be y's last bytes.
+  package func widenPixels(
+    _ y: UnsafeMutablePointer<Int8>, _ x: UnsafePointer<Int8>, pixels: Int, channels: Int, value: Int8
+  ) {
+    precondition((1...3).contains(channels))
+    raw.pointee.widen_pixels_i8(y, x, pixels, channels, value)
+  }
 }

@@ -110,4 +110,35 @@ private func highest<T: Comparable>(
       #expect(y.filter(\.isNaN).count == (columns - 1) * (yStride - rows))
     }
   }
+
+  @Test(arguments: Level.running, [1, 2, 7, 64, 101])
+  func picturesTurnToPlanesAndBack(level: Level, pixels: Int) {
+    let planes = randoms(3 * pixels, seed: 1)
+    let expected = (0..<3 * pixels).map { planes[$0 % 3 * pixels + $0 / 3] }
+    let found = output(of: planes, count: 3 * pixels) {
+      level.table.pointee.transpose_f32($0, 3, $1, pixels, 3, pixels)
+    }
+    #expect(bits(found) == bits(expected))
+    let back = output(of: found, count: 3 * pixels) {
+      level.table.pointee.transpose_f32($0, pixels, $1, 3, pixels, 3)
+    }
+    #expect(bits(back) == bits(planes))
+  }
+
+  @Test(arguments: Level.running, [1, 2, 3])
+  func pixelsAreWidenedToFourNumbers(level: Level, channels: Int) {
+    for pixels in [1, 2, 5, 9] {
+      let numbers = randomIntegers(channels * pixels, seed: 2)
+      let y = GuardedBytes(count: 4 * pixels, filledWith: 55)
+      let x = y.start + (4 - channels) * pixels
+      for (index, number) in numbers.enumerated() { x[index] = number }
+      level.table.pointee.widen_pixels_i8(y.start, x, pixels, channels, -7)
+      for pixel in 0..<pixels {
+        for place in 0..<4 {
+          let expected = place < channels ? numbers[pixel * channels + place] : -7
+          #expect(y.start[4 * pixel + place] == expected)
+        }
+      }
+    }
+  }
 }

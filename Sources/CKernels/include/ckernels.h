@@ -394,6 +394,11 @@ typedef void (*sum_taps_f32_fn)(const struct sum_taps_args *args, size_t row_beg
 typedef void (*transpose_f32_fn)(float *y, size_t y_stride, const float *x, size_t x_stride,
                                  size_t rows, size_t columns);
 
+/// Pixels of one to three numbers get `value` as their others, up to four: y: [pixels, 4],
+/// x: [pixels, channels], which may be y's last bytes.
+typedef void (*widen_pixels_i8_fn)(int8_t *y, const int8_t *x, size_t pixels, size_t channels,
+                                   int8_t value);
+
 // --------------------------------------------------------------------------- stored weights to f32 (exact)
 
 typedef void (*f32_from_f16_fn)(float *y, const uint16_t *x, size_t count);
@@ -457,6 +462,7 @@ struct kernel_table {
     upsample2x_f32_fn upsample2x_f32;
     sum_taps_f32_fn sum_taps_f32;
     transpose_f32_fn transpose_f32;
+    widen_pixels_i8_fn widen_pixels_i8;
     f32_from_f16_fn f32_from_f16;
     f32_from_bf16_fn f32_from_bf16;
     f32_from_i8_fn f32_from_i8;

@@ -125,12 +125,41 @@ static void sum_taps_f32(const struct sum_taps_args *args, size_t row_begin, siz
     }
 }
 
+/// Three planes to pixels. No places overlap, so that compilers use the machine's interleaving.
+static void pixels_from_planes(float *restrict y, const float *restrict x, size_t plane_stride,
+                               size_t pixels) {
+    const float *restrict second = x + plane_stride, *restrict third = second + plane_stride;
+    for (size_t p = 0; p < pixels; p++) {
+        y[3 * p] = x[p];
+        y[3 * p + 1] = second[p];
+        y[3 * p + 2] = third[p];
+    }
+}
+
+static void planes_from_pixels(float *restrict y, size_t plane_stride, const float *restrict x,
+                               size_t pixels) {
+    float *restrict second = y + plane_stride, *restrict third = second + plane_stride;
+    for (size_t p = 0; p < pixels; p++) {
+        y[p] = x[3 * p];
+        second[p] = x[3 * p + 1];
+        third[p] = x[3 * p + 2];
+    }
+}
+
 // Blocks that fit in the first-level cache twice, so that neither side strides through memory.
 static void transpose_f32(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
                           size_t columns) {
     ASSUME(y_stride >= rows);
     ASSUME(x_stride >= columns);
     enum { BLOCK = 16 };
+    if (rows == 3 && y_stride == 3) {
+        pixels_from_planes(y, x, x_stride, columns);
+        return;
+    }
+    if (columns == 3 && x_stride == 3) {
+        planes_from_pixels(y, y_stride, x, rows);
+        return;
+    }
     for (size_t row = 0; row < rows; row += BLOCK) {
         size_t row_end = row + BLOCK < rows ? row + BLOCK : rows;
         for (size_t column = 0; column < columns; column += BLOCK) {
@@ -141,6 +170,25 @@ static void transpose_f32(float *y, size_t y_stride, const float *x, size_t x_st
                 }
             }
         }
+    }
+}
+
+static void widen_pixels_i8(int8_t *y, const int8_t *x, size_t pixels, size_t channels, int8_t value) {
+    ASSUME(channels > 0 && channels < 4);
+    uint32_t own = UINT32_MAX >> 8 * (4 - channels);
+    uint32_t others = ~own & 0x01010101u * (uint8_t)value;
+    size_t p = 0;
+    for (; channels * p + 4 <= channels * pixels; p++) {
+        uint32_t word;
+        memcpy(&word, x + channels * p, sizeof word);
+        word = (word & own) | others;
+        memcpy(y + 4 * p, &word, sizeof word);
+    }
+    // Behind the last ones memory may be another's.
+    for (; p < pixels; p++) {
+        int8_t pixel[4] = {value, value, value, value};
+        memcpy(pixel, x + channels * p, channels);
+        memcpy(y + 4 * p, pixel, sizeof pixel);
     }
 }
 
@@ -197,6 +245,7 @@ void table_scalar_layout(struct kernel_table *table) {
     table->upsample2x_f32 = upsample2x_f32;
     table->sum_taps_f32 = sum_taps_f32;
     table->transpose_f32 = transpose_f32;
+    table->widen_pixels_i8 = widen_pixels_i8;
     table->f32_from_f16 = f32_from_f16;
     table->f32_from_bf16 = f32_from_bf16;
     table->f32_from_i8 = f32_from_i8;

@@ -148,7 +148,7 @@ extension Lowering {
       preconditionFailure("rows with scales have no padding")
     }
     let (columns, padded) = (output.columns - op.padding, output.columns)
-    precondition(padded == MemoryLayout<UInt32>.size)
+    precondition(padded == 4)
     output.columns = columns
     return RangeStep(split) { [kernels, output] rows in
       let target = output.target + rows.lowerBound * padded
@@ -157,17 +157,7 @@ extension Lowering {
       var part = output
       part.target = dense
       part.store(x + rows.lowerBound * columns, rows: 0..<rows.count, kernels)
-      let mask = ~UInt32(0) >> UInt32(8 * op.padding)
-      let zeros = ~mask & 0x0101_0101 &* UInt32(UInt8(bitPattern: zeroPoint))
-      for row in 0..<rows.count - 1 {
-        let word = UnsafeRawPointer(dense + row * columns).loadUnaligned(as: UInt32.self)
-        UnsafeMutableRawPointer(target + row * padded)
-          .storeBytes(of: word & mask | zeros, as: UInt32.self)
-      }
-      // Behind the last one memory may be another's.
-      let last = rows.count - 1
-      for column in 0..<columns { target[last * padded + column] = dense[last * columns + column] }
-      for column in columns..<padded { target[last * padded + column] = zeroPoint }
+      kernels.widenPixels(target, dense, pixels: rows.count, channels: columns, value: zeroPoint)
     }
   }
 

@@ -104,11 +104,17 @@ extension Lowering {
     let input = shape(node.inputs[0])
     let (x, y) = (source(node.inputs[0]), target(node.output))
     if let (batch, rows, columns) = matrixTranspose(op.axes, input) {
-      return RangeStep(Split(batch, tiles: 1)) { [kernels] images in
-        for image in images {
+      // Cut where there is more: of pictures one side has three.
+      let split = Split(max(rows, columns), tiles: tiles(operations: input.count / 4))
+      return RangeStep(split) { [kernels] range in
+        let cutsRows = rows >= columns
+        let (xFirst, yFirst) = (
+          range.lowerBound * (cutsRows ? columns : 1), range.lowerBound * (cutsRows ? 1 : rows))
+        for image in 0..<batch {
           let first = image * rows * columns
           kernels.transpose(
-            y + first, yStride: rows, x + first, xStride: columns, rows: rows, columns: columns)
+            y + first + yFirst, yStride: rows, x + first + xFirst, xStride: columns,
+            rows: cutsRows ? range.count : rows, columns: cutsRows ? columns : range.count)
         }
       }
     }
