@@ -42,14 +42,15 @@ ALWAYS_INLINE void winograd_input(vec *d, const size_t stride, const size_t poin
         d[7 * stride] = v_plus(v_sub(d7, d1), 5.25f, v_sub(d3, d5));
         return;
     }
+    // In an order in which what is added to has no other use left: NEON's multiply-adds overwrite it.
+    vec even1 = v_sub(d4, d2), odd1 = v_sub(d3, d1), twice = v_add(odd1, odd1);
+    d[3 * stride] = v_add(even1, twice);
+    d[4 * stride] = v_sub(even1, twice);
+    d[0] = v_plus(even1, 4, v_sub(d0, d2));
+    d[5 * stride] = v_plus(v_sub(d5, d3), -4, odd1);
     vec even4 = v_plus(d4, -4, d2), odd4 = v_plus(d3, -4, d1);
-    vec even1 = v_sub(d4, d2), odd1 = v_sub(d3, d1);
-    d[0] = v_plus(v_plus(d4, -5, d2), 4, d0);
     d[stride] = v_add(even4, odd4);
     d[2 * stride] = v_sub(even4, odd4);
-    d[3 * stride] = v_plus(even1, 2, odd1);
-    d[4 * stride] = v_plus(even1, -2, odd1);
-    d[5 * stride] = v_plus(v_plus(d5, -5, d3), 4, d1);
 }
 
 /// A line of the sums: `points` numbers to as many as a side of the tile has. The factors of the filters'

@@ -20,22 +20,23 @@ static struct winograd_pixels winograd_pixels_of(const struct winograd_pass *pas
     };
 }
 
-/// A tile's pixels from a vector of columns on, through the epilogue.
-ALWAYS_INLINE void winograd_finish(const struct conv2d_f32_args *args, const vec *m,
-                                   struct winograd_pixels pixels, size_t column, size_t count,
-                                   const size_t points) {
+/// A tile's pixels from a vector of columns on, through the epilogue. Apart, as what it indexes by variables lies
+/// in memory.
+static __attribute__((noinline)) void winograd_finish(const struct conv2d_f32_args *args, const vec *m,
+                                                      struct winograd_pixels pixels, size_t column,
+                                                      size_t count) {
     for (size_t i = 0; i < pixels.rows; i++) {
         for (size_t j = 0; j < pixels.columns; j++) {
             size_t pixel = pixels.first + i * pixels.row_pitch + j * pixels.column_pitch;
-            vec t = v_epilogue(m[i * points + j], &args->epilogue, pixel, column, count);
+            vec t = v_epilogue(m[i * args->winograd_side + j], &args->epilogue, pixel, column, count);
             v_store_first(args->y + pixel * args->y_pixel_stride + column, t, count);
         }
     }
 }
 
-/// As `winograd_finish` for a whole vector and an epilogue of bias, residual and relu at most, in this order.
+/// As `winograd_finish`, from [side, points], for a whole vector and an epilogue of bias, residual and relu at most, in this order.
 /// `is_whole`: all of the tile is inside the image.
-ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, const vec *m,
+ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, vec *m,
                                          struct winograd_pixels pixels, size_t column,
                                          const bool is_whole, const bool has_residual,
                                          const size_t points) {
@@ -52,6 +53,7 @@ ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, con
     const size_t side = winograd_side(points);
     UNROLL
     for (size_t i = 0; i < side; i++) {
+        winograd_output(m + i * points, 1, points);
         size_t columns = is_whole ? side : i < pixels.rows ? pixels.columns : 0;
         UNROLL
         for (size_t j = 0; j < side; j++) {
@@ -82,17 +84,22 @@ ALWAYS_INLINE void winograd_output_tile(const struct conv2d_f32_args *args, cons
         }
         winograd_output(m + j, points, points);
     }
-    UNROLL
-    for (size_t i = 0; i < side; i++) {
-        winograd_output(m + i * points, 1, points);
-    }
     const struct epilogue_f32 *epilogue = &args->epilogue;
     bool is_whole = pixels.rows == side && pixels.columns == side;
     bool is_plain = epilogue->activation == ACTIVATION_NONE ||
                     (epilogue->activation == ACTIVATION_RELU &&
                      (!epilogue->residual || epilogue->residual_first));
     if (!is_plain || count < LANES) {
-        winograd_finish(args, m, pixels, column, count, points);
+        vec finished[WINOGRAD_POINTS * WINOGRAD_POINTS];
+        UNROLL
+        for (size_t i = 0; i < side; i++) {
+            winograd_output(m + i * points, 1, points);
+            UNROLL
+            for (size_t j = 0; j < side; j++) {
+                finished[i * side + j] = m[i * points + j];
+            }
+        }
+        winograd_finish(args, finished, pixels, column, count);
     } else if (epilogue->residual) {
         winograd_finish_plain(args, m, pixels, column, false, true, points);
     } else if (is_whole) {
