@@ -13,6 +13,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
+    BLOCK = 16,
 };
 
 #include "../shared/gemm_f32_tile.h"

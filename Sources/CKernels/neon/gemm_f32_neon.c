@@ -15,6 +15,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
+    BLOCK = 4,
 };
 
 #include "../shared/gemm_f32_tile.h"
@@ -90,11 +91,10 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
         }
         return depth / 2 * 2;
     }
-    const float *a = tile->a, *panel = tile->panel;
-    for (size_t left = depth, run; left >= 4; left -= run, a += run + gap) {
-        run = tile_run(left, row_stride) / 4 * 4;
-        accumulate_fours(sums, a, panel, run / 4, row_bytes, rows);
-        panel += run * TILE_COLUMNS;
+    if (depth >= 4 && row_stride == BLOCK) {
+        accumulate_fours_of_blocks(sums, tile->a, tile->panel, depth / 4, rows);
+    } else if (depth >= 4) {
+        accumulate_fours(sums, tile->a, tile->panel, depth / 4, row_bytes, rows);
     }
     return depth / 4 * 4;
 }
@@ -104,7 +104,7 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
                               const size_t vectors, const size_t row_stride) {
     // Asked before the sums exist: a call leaves half of the registers to nobody.
-    bool is_looped = (rows == TILE_ROWS || rows == 4) && vectors == 4;
+    bool is_looped = (rows == TILE_ROWS || rows == 4 || (rows == 5 && row_stride == BLOCK)) && vectors == 4;
     bool in_order = is_looped && core_runs_in_order();
     is_looped &= rows == TILE_ROWS || !in_order;
     float32x4_t sums[TILE_ROWS][4];

@@ -10,9 +10,11 @@
     [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3]), \
     [s20] "+w"(s[2][0]), [s21] "+w"(s[2][1]), [s22] "+w"(s[2][2]), [s23] "+w"(s[2][3]), \
     [s30] "+w"(s[3][0]), [s31] "+w"(s[3][1]), [s32] "+w"(s[3][2]), [s33] "+w"(s[3][3])
-#define SUMS(s)                                                                        \
+#define SUMS_OF_5_ROWS(s)                                                              \
     SUMS_OF_4_ROWS(s),                                                                 \
-    [s40] "+w"(s[4][0]), [s41] "+w"(s[4][1]), [s42] "+w"(s[4][2]), [s43] "+w"(s[4][3]), \
+    [s40] "+w"(s[4][0]), [s41] "+w"(s[4][1]), [s42] "+w"(s[4][2]), [s43] "+w"(s[4][3])
+#define SUMS(s)                                                                        \
+    SUMS_OF_5_ROWS(s),                                                                 \
     [s50] "+w"(s[5][0]), [s51] "+w"(s[5][1]), [s52] "+w"(s[5][2]), [s53] "+w"(s[5][3])
 /// Bytes from the first row of the left operand to the others; no immediates, as without optimization no
 /// argument is a constant.
@@ -28,9 +30,10 @@
 #define MULTIPLY_ROWS_4(column, weight, lane)                                     \
     MULTIPLY(0, column, weight, x0, lane) MULTIPLY(1, column, weight, x1, lane)   \
     MULTIPLY(2, column, weight, x2, lane) MULTIPLY(3, column, weight, x3, lane)
+#define MULTIPLY_ROWS_5(column, weight, lane)                                     \
+    MULTIPLY_ROWS_4(column, weight, lane) MULTIPLY(4, column, weight, x4, lane)
 #define MULTIPLY_ROWS_6(column, weight, lane)                                     \
-    MULTIPLY_ROWS_4(column, weight, lane)                                         \
-    MULTIPLY(4, column, weight, x4, lane) MULTIPLY(5, column, weight, x5, lane)
+    MULTIPLY_ROWS_5(column, weight, lane) MULTIPLY(5, column, weight, x5, lane)
 #define STEP(rows, lane, first, second)                                           \
     "ldp %q[w0], %q[w1], " first "\n"                                             \
     MULTIPLY_ROWS_##rows(0, w0, lane) MULTIPLY_ROWS_##rows(1, w1, lane)           \
@@ -39,24 +42,31 @@
 #define LOAD_ROWS_4                                                               \
     "ldr %q[x1], [%[a], " ROW(1) "]\n"                                            \
     "ldr %q[x2], [%[a], " ROW(2) "]\n"                                            \
-    "ldr %q[x3], [%[a], " ROW(3) "]\n"
+    "ldr %q[x3], [%[a], " ROW(3) "]\n"                                            \
+    "ldr %q[x0], [%[a]], #16\n"
 #define LOAD_ROWS_6                                                               \
-    LOAD_ROWS_4                                                                   \
     "ldr %q[x4], [%[a], " ROW(4) "]\n"                                            \
-    "ldr %q[x5], [%[a], " ROW(5) "]\n"
+    "ldr %q[x5], [%[a], " ROW(5) "]\n"                                            \
+    LOAD_ROWS_4
+
+/// As above, of vectors one behind the other, 6 x 16 bytes for each four steps.
+#define LOAD_BLOCK_4                                                              \
+    "ldp %q[x0], %q[x1], [%[a]], #96\n"                                           \
+    "ldp %q[x2], %q[x3], [%[a], #-64]\n"
+#define LOAD_BLOCK_5 LOAD_BLOCK_4 "ldr %q[x4], [%[a], #-32]\n"
+#define LOAD_BLOCK_6 LOAD_BLOCK_4 "ldp %q[x4], %q[x5], [%[a], #-32]\n"
 
 /// Four steps of depth. The first load of weights moves on to the next ones.
-#define FOUR_STEPS(rows)                                                          \
-    LOAD_ROWS_##rows                                                              \
-    "ldr %q[x0], [%[a]], #16\n"                                                   \
+#define FOUR_STEPS(rows, load)                                                    \
+    load                                                                          \
     STEP(rows, 0, "[%[panel]], #256", "[%[panel], #-224]")                        \
     STEP(rows, 1, "[%[panel], #-192]", "[%[panel], #-160]")                       \
     STEP(rows, 2, "[%[panel], #-128]", "[%[panel], #-96]")                        \
     STEP(rows, 3, "[%[panel], #-64]", "[%[panel], #-32]")
-#define ALL_STEPS(rows)                                                           \
-    "tbz %[fours], #0, 1f\n" FOUR_STEPS(rows)                                     \
+#define ALL_STEPS(rows, load)                                                     \
+    "tbz %[fours], #0, 1f\n" FOUR_STEPS(rows, load)                               \
     "cbz %[eights], 2f\n"                                                         \
-    "1:\n" FOUR_STEPS(rows) FOUR_STEPS(rows)                                      \
+    "1:\n" FOUR_STEPS(rows, load) FOUR_STEPS(rows, load)                          \
     "subs %[eights], %[eights], #1\n"                                             \
     "b.ne 1b\n"                                                                   \
     "2:\n"
@@ -69,19 +79,41 @@ ALWAYS_INLINE void accumulate_fours(sums_of_four sums[TILE_ROWS][4], const void 
     uint8x16_t x0, x1, x2, x3, x4, x5, w0, w1;
     size_t eights = fours / 2;
     if (rows == 4) {
-        __asm__ volatile(ALL_STEPS(4)
+        __asm__ volatile(ALL_STEPS(4, LOAD_ROWS_4)
             : [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),
               [x2] "=&w"(x2), [x3] "=&w"(x3), [w0] "=&w"(w0), [w1] "=&w"(w1), SUMS_OF_4_ROWS(sums)
             : [fours] "r"(fours), ROWS(row_stride)
             : "cc", "memory");
         return;
     }
-    __asm__ volatile(ALL_STEPS(6)
+    __asm__ volatile(ALL_STEPS(6, LOAD_ROWS_6)
         : [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),
           [x2] "=&w"(x2), [x3] "=&w"(x3), [x4] "=&w"(x4), [x5] "=&w"(x5), [w0] "=&w"(w0),
           [w1] "=&w"(w1), SUMS(sums)
         : [fours] "r"(fours), ROWS(row_stride)
         : "cc", "memory");
+}
+
+/// As `accumulate_fours`, over a left operand of [blocks of four steps, 6, 4 steps], for 4, 5 or 6 rows of it.
+ALWAYS_INLINE void accumulate_fours_of_blocks(sums_of_four sums[TILE_ROWS][4], const void *a,
+                                              const void *panel, size_t fours, const size_t rows) {
+    ASSUME(fours > 0);
+    uint8x16_t x0, x1, x2, x3, x4, x5, w0, w1;
+    size_t eights = fours / 2;
+#define WORK                                                                                     \
+    [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),     \
+        [x2] "=&w"(x2), [x3] "=&w"(x3), [w0] "=&w"(w0), [w1] "=&w"(w1)
+    if (rows == 4) {
+        __asm__ volatile(ALL_STEPS(4, LOAD_BLOCK_4)
+            : WORK, SUMS_OF_4_ROWS(sums) : [fours] "r"(fours) : "cc", "memory");
+    } else if (rows == 5) {
+        __asm__ volatile(ALL_STEPS(5, LOAD_BLOCK_5)
+            : WORK, [x4] "=&w"(x4), SUMS_OF_5_ROWS(sums) : [fours] "r"(fours) : "cc", "memory");
+    } else {
+        __asm__ volatile(ALL_STEPS(6, LOAD_BLOCK_6)
+            : WORK, [x4] "=&w"(x4), [x5] "=&w"(x5), SUMS(sums) : [fours] "r"(fours) : "cc", "memory");
+    }
+#undef WORK
 }
 
 // For cores that execute in order (Cortex-A53, A55). Such a core starts two instructions a cycle, as they
@@ -119,7 +151,7 @@ ALWAYS_INLINE void accumulate_fours(sums_of_four sums[TILE_ROWS][4], const void 
     MULTIPLY(5, d, wd, x2, odd)
 
 /// sums += a[., d] * panel[d] over `pairs` pairs of steps. From one to the next a advances by eight bytes;
-/// past a line of 64 bytes also by `gap`.
+/// past a block of 16 bytes also by `gap`.
 ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void *a, const void *panel,
                                        size_t pairs, const size_t row_stride, const size_t gap) {
     ASSUME(pairs > 0);
@@ -142,7 +174,7 @@ ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void 
         GROUP(2, 3, w2, w3, 0, 2,
               LOAD_LOW(w0, "%[panel]", "#64"), LOAD_HIGH(t, "%[panel]", "#72"),
               LOAD_LOW(w1, "%[panel]", "#80") INSERT(w0, t), LOAD_HIGH(u, "%[panel]", "#88"),
-              "tst %[next_a], #63\n", "add %[next_panel], %[next_a], %[gap]\n",
+              "tst %[next_a], #15\n", "add %[next_panel], %[next_a], %[gap]\n",
               INSERT(w1, u), "csel %[next_a], %[next_panel], %[next_a], eq\n")
         // The last pair loads what it has again, for nothing that lies behind may be read.
         GROUP(0, 1, w0, w1, 1, 3,
@@ -170,11 +202,16 @@ ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void 
 #undef SUMS
 #undef ROWS
 #undef SUMS_OF_4_ROWS
+#undef SUMS_OF_5_ROWS
 #undef MULTIPLY_ROWS_4
+#undef MULTIPLY_ROWS_5
 #undef MULTIPLY_ROWS_6
 #undef STEP
 #undef LOAD_ROWS_4
 #undef LOAD_ROWS_6
+#undef LOAD_BLOCK_4
+#undef LOAD_BLOCK_5
+#undef LOAD_BLOCK_6
 #undef FOUR_STEPS
 #undef ALL_STEPS
 #undef LOAD_LOW

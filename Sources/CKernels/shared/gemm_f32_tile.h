@@ -1,11 +1,13 @@
 // What shared/gemm_f32_body.h asks of a level's register-tile kernel. The level's file defines
-// TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16) and PANEL_GROUP before it
+// TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16), PANEL_GROUP and BLOCK before it
 // includes this, and after it
 //
 //     static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns);
 //     static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_t columns);
 //
-// for a left operand whose rows are gathered whole, and for one in blocks of depth.
+// for a left operand whose rows are gathered whole, and for one in blocks of depth, [blocks, TILE_ROWS, BLOCK]:
+// for operands too deep to be gathered. BLOCK is a multiple of LANES: a line of the cache where a row's elements
+// are broadcast one by one, a vector where they are loaded as such, so that rows can be loaded in pairs.
 #include "epilogue_f32_body.h"
 
 /// Floats of a panel between what is multiplied and what is asked of memory: panels are read once for many
@@ -20,9 +22,6 @@ enum {
     /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may
     /// store whole vectors, and so that rows do not all fall into the same sets of the cache.
     GATHERED_STRIDE = DEPTH_LONGEST + 16,
-    /// Depth of a block of the other form of the left operand, [blocks of depth, TILE_ROWS, BLOCK]:
-    /// for operands too deep to be gathered, whose rows are written a line of the cache at a time.
-    BLOCK = 16,
 };
 
 /// How much depth follows in one piece, and what lies between it and the next piece.
