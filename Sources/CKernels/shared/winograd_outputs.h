@@ -34,8 +34,8 @@ static __attribute__((noinline)) void winograd_finish(const struct conv2d_f32_ar
     }
 }
 
-/// As `winograd_finish`, from [side, points], for a whole vector and an epilogue of bias, residual and relu at most, in this order.
-/// `is_whole`: all of the tile is inside the image.
+/// As `winograd_finish`, from [side, points], for a whole vector and an epilogue of bias, residual and relu at
+/// most, in this order. `is_whole`: all of the tile is inside the image.
 ALWAYS_INLINE void winograd_finish_plain(const struct conv2d_f32_args *args, vec *m,
                                          struct winograd_pixels pixels, size_t column,
                                          const bool is_whole, const bool has_residual,
