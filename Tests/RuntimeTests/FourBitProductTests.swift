@@ -69,7 +69,8 @@ import Testing
   @Test func theyBecomeEightBitOnes() throws {
     for kernels in KernelTable.available {
       let found = try outputs(true, kernels)
-      #expect(found == (try outputs(false, kernels)), "\(kernels.name)")
+      let expected = try outputs(false, kernels)
+      #expect(found == expected, "\(kernels.name)")
       #expect(found.contains { abs($0) > 0.5 })
     }
   }
