@@ -83,3 +83,8 @@ ALWAYS_INLINE vec v_scale(vec x, vec n) {
     vec half = v_round(v_mul(n, v_set1(0.5f)));
     return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
 }
+ALWAYS_INLINE vec v_floor(vec x) { return _mm256_floor_ps(x); }
+/// What is behind the point: x - floor(x).
+ALWAYS_INLINE vec v_fraction(vec x) { return v_sub(x, v_floor(x)); }
+/// x * 2^floor(n), n as for `v_scale`.
+ALWAYS_INLINE vec v_scale_floor(vec x, vec n) { return v_scale(x, v_floor(n)); }

@@ -29,6 +29,10 @@ ALWAYS_INLINE vec v_round(vec a) {
 }
 /// x * 2^n for whole n.
 ALWAYS_INLINE vec v_scale(vec x, vec n) { return _mm512_scalef_ps(x, n); }
+/// What is behind the point: x - floor(x).
+ALWAYS_INLINE vec v_fraction(vec x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+/// x * 2^floor(n), n as for `v_scale`.
+ALWAYS_INLINE vec v_scale_floor(vec x, vec n) { return _mm512_scalef_ps(x, n); }
 ALWAYS_INLINE float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
 ALWAYS_INLINE float v_highest(vec a) { return _mm512_reduce_max_ps(a); }
 ALWAYS_INLINE vec v_from_f16(const uint16_t *p) {

@@ -2,8 +2,11 @@
 // 2022), over a level's register tile: scores and weighted sums are products of small matrices.
 //
 // For a block of queries and a tile of keys: pack the tile's keys and values into panels; then, a
-// register tile of queries at a time, scores -> weights e^(score - maximum) -> sums of values. What a
+// register tile of queries at a time, scores -> weights e^(score - maximum) -> sums of values; scores are kept
+// times log2(e), so that powers of two are computed. What a
 // register tile of queries needs on the way stays in the first-level cache.
+
+#define LOG2_E 1.44269504088896341f
 
 enum {
     // Keys of a tile where there are several: scores, weights and values fit the first-level cache.
@@ -52,7 +55,7 @@ static struct attention_scratch attention_split(float *scratch, size_t dimension
 static void attention_pack_queries(const struct attention_f32_args *args,
                                    const struct attention_scratch *s, size_t first, size_t count) {
     size_t dimension = args->head_dimension;
-    vec scale = v_set1(args->scale);
+    vec scale = v_set1(args->scale * LOG2_E);
     for (size_t i = 0; i < count; i++) {
         const float *q = args->q + (first + i) * args->q_stride;
         float *row = s->queries + i / TILE_ROWS * s->query_tile + i % TILE_ROWS * BLOCK;
@@ -104,13 +107,13 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
                            size_t query, size_t first, size_t count) {
     if (args->key_bias) {
         for (size_t j = 0; j < count; j++) {
-            scores[j] += args->key_bias[first + j];
+            scores[j] += args->key_bias[first + j] * LOG2_E;
         }
     }
     if (args->score_bias) {
         const float *bias = args->score_bias + (ptrdiff_t)query * args->score_bias_stride;
         for (size_t j = 0; j < count; j++) {
-            scores[j] += bias[first + j];
+            scores[j] += bias[first + j] * LOG2_E;
         }
     }
     size_t visible = count;
@@ -130,7 +133,7 @@ static void attention_correct(const struct attention_scratch *s, size_t row, flo
         s->sums[row] += sum;
         return;
     }
-    float correction = before == -INFINITY ? 0 : expf(before - highest);
+    float correction = before == -INFINITY ? 0 : exp2f(before - highest);
     s->sums[row] = s->sums[row] * correction + sum;
     float *output = s->outputs + row * s->width;
     for (size_t d = 0; d < s->width; d += LANES) {
@@ -138,7 +141,7 @@ static void attention_correct(const struct attention_scratch *s, size_t row, flo
     }
 }
 
-/// Turns `count` scores of some queries, in whole vectors, into weights e^(score - maximum). `row` is the
+/// Turns `count` scores of some queries, in whole vectors, into weights 2^(score - maximum). `row` is the
 /// first of the queries in its block, `rows` how many: a constant where this is inlined, and several, so that
 /// one's arithmetic fills the time that another's waits for its own.
 ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t row, const size_t rows,
@@ -164,7 +167,7 @@ ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t r
     for (size_t j = 0; j < count; j += LANES) {
         float *to = weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK;
         for (size_t r = 0; r < rows; r++) {
-            vec e = v_exp(v_sub(v_load(scores + r * s->key_tile + j), center[r]));
+            vec e = v_exp2_of_negative(v_sub(v_load(scores + r * s->key_tile + j), center[r]));
             v_store(to + r * BLOCK, e);
             sum[r] = v_add(sum[r], e);
         }
