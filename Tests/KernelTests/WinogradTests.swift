@@ -33,7 +33,7 @@ extension ConvolutionCase {
 
   /// The contract's bound; numbers are in -1...1.
   func winogradTolerance(side: Int) -> Float {
-    (side == 4 ? 2e-5 : 5e-5) * Float(depth).squareRoot()
+    (side == 4 ? 1 : 2) * (3e-5 + 5e-7 * Float(depth))
   }
 
   /// Enlarged images have tiles of one side.

@@ -149,7 +149,8 @@ struct gemm_f32_kernels {
     /// Tiles are winograd_side x winograd_side pixels of the output, or of each of its four phases.
     /// Computes tiles [tile_begin, tile_end) of winograd_tile_count(args) x panels [panel_begin, panel_end).
     /// scratch: winograd_scratch_count(args, tile_end - tile_begin) floats, 64-byte aligned.
-    /// Accuracy: within 2e-5 (side 4) or 5e-5 (side 6) * sqrt(depth) * max|x| * max|weight| of the scalar level.
+    /// Accuracy: within 3e-5 + 5e-7 * depth (side 4) or 6e-5 + 1e-6 * depth (side 6), times max|x| * max|weight|,
+    /// of the scalar level.
     size_t (*winograd_scratch_count)(const struct conv2d_f32_args *args, size_t tile_count);
     void (*winograd)(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end);
