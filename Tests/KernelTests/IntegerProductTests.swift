@@ -111,7 +111,8 @@ private let integerShapes: [ConvolutionCase] = [
         for column in 0..<product.columns {
           var sum = 0
           for d in 0..<product.depth {
-            let left = Int(a[row * product.aStride + d]) - (byRow ? Int(zeros[row]) : Int(zeroPoint))
+            let zero: Int = byRow ? Int(zeros[row]) : Int(zeroPoint)
+            let left: Int = Int(a[row * product.aStride + d]) - zero
             sum += left * Int(weight[column * product.depth + d])
           }
           let scale = output.columnScales.values[column] * (byRow ? scales[row] : 1)

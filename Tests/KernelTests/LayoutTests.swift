@@ -114,7 +114,7 @@ private func highest<T: Comparable>(
   @Test(arguments: Level.running, [1, 2, 7, 64, 101])
   func picturesTurnToPlanesAndBack(level: Level, pixels: Int) {
     let planes = randoms(3 * pixels, seed: 1)
-    let expected = (0..<3 * pixels).map { planes[$0 % 3 * pixels + $0 / 3] }
+    let expected = (0..<3 * pixels).map { (i: Int) -> Float in planes[i % 3 * pixels + i / 3] }
     let found = output(of: planes, count: 3 * pixels) {
       level.table.pointee.transpose_f32($0, 3, $1, pixels, 3, pixels)
     }
