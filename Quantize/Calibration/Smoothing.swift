@@ -133,9 +133,11 @@ struct Smoothing {
 
     /// The input's largest magnitudes to the strength, over the columns' to what is left of 1; about 1.
     private func factors(_ columns: [Float], _ strength: Float) -> [Float] {
-      var logarithms = zip(inputs.greatest, columns).map { input, column in
-        input > 0 && column > 0 && input.isFinite && column.isFinite
-          ? strength * log2(input) - (1 - strength) * log2(column) : Float.nan
+      var logarithms = zip(inputs.greatest, columns).map { (input: Float, column: Float) -> Float in
+        guard input > 0, column > 0, input.isFinite, column.isFinite else { return .nan }
+        let ofInput: Float = strength * log2(input)
+        let ofColumn: Float = (1 - strength) * log2(column)
+        return ofInput - ofColumn
       }
       let known = logarithms.filter { !$0.isNaN }
       let mean = known.reduce(0, +) / Float(max(known.count, 1))
