@@ -91,7 +91,9 @@ let package = Package(
     tests(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
-    tests("PipelineTests", needs: ["Pipelines", "Formats", "Tensors"], exclude: ["Goldens"]),
+    tests(
+      "PipelineTests", needs: ["Pipelines", "Formats", "Graph", "Kernels", "Tensors"],
+      exclude: ["Goldens"]),
     tests(
       "QuantizeTests", needs: ["Quantize", "Pipelines", "Formats", "Kernels", "Tensors"],
       exclude: ["Goldens"]),

@@ -76,6 +76,9 @@ package struct Board: Codable, Sendable {
     ]
   }
 
+  /// Whether bytes are multiplied four times as fast as floats, or faster.
+  package var hasDotProducts: Bool { int8_gops_per_core.value >= 4 * f32_gflops_per_core.value }
+
   /// f32 operations a second of all cores at the stated efficiency.
   var sustainedOperations: Double {
     cores.value * f32_gflops_per_core.value * 1e9 * compute_efficiency.value

@@ -62,6 +62,10 @@ package struct KernelBenchmark {
       standardShapes: [[64, 64, 320, 320, 1], [16, 16, 1280, 1280, 1], [64, 64, 512, 512, 2]],
       make: { BenchmarkWork.winograd(PackedFormat(.f16), $0, $1, $2) }),
     Kind(
+      name: "winograd_w8", extents: "HEIGHTxWIDTHxINxOUTxUPSAMPLE",
+      standardShapes: [[64, 64, 512, 512, 1], [256, 256, 64, 64, 1], [64, 64, 512, 512, 2]],
+      make: { BenchmarkWork.winograd(PackedFormat(.i8, factorDepth: .max), $0, $1, $2) }),
+    Kind(
       name: "attention_f32", extents: "QUERIESxKEYSxHEADSxDIMENSION",
       standardShapes: [
         [128, 128, 12, 64], [77, 77, 12, 64], [4096, 4096, 8, 40], [1024, 77, 8, 80],

@@ -42,7 +42,7 @@ extension Op {
     case .linear(let op):
       epilogueText(op.epilogue, bias: op.biases.contains { $0 != nil }, stacked: op.weights.count)
     case .conv2D(let op):
-      (op.upsample == 2 ? " +upsample2x" : "")
+      (op.usesFloats ? " w8" : "") + (op.upsample == 2 ? " +upsample2x" : "")
         + epilogueText(op.epilogue, bias: op.bias != nil, stacked: 1)
     case .groupNorm(let op):
       op.activation.map { " +\($0.rawValue)" } ?? ""

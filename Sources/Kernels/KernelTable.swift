@@ -51,6 +51,9 @@ package struct KernelTable: Sendable {
   }
 
   package var name: String { String(cString: raw.pointee.name) }
+
+  /// Whether one instruction multiplies bytes and adds four products to a sum.
+  package var hasDotProducts: Bool { raw.pointee.gemm_i8.has_dot_products }
 }
 
 /// `PIPIT_ISA` asks for a level that is not to be had.

@@ -38,7 +38,7 @@ package final class Component {
     uses.removeAll { $0 == key }
     uses.append(key)
     if let program = programs[key] { return program }
-    let graph = Optimizer.optimize(try build())
+    let graph = machine.optimize(try build())
     let need = machine.need([graph])
     // Weights of other programs are packed already.
     try machine.check(need.peak - min(packed.byteCount, need.packed), for: configuration.file)

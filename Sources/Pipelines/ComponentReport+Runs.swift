@@ -3,7 +3,7 @@ package import PipitGraph
 import PipitModels
 package import PipitTensors
 
-/// A graph of a model after the passes, and how often one use of the model runs it.
+/// A graph of a model as built, and how often one use of the model runs it.
 package struct GraphRun: Sendable {
   package let name: String
   package let runs: Int
@@ -33,7 +33,7 @@ extension ComponentReport {
     let part = try ModelPart(folder)
     let (model, weights) = (part.architecture, part.weights)
     func run(_ name: String, _ runs: Int, _ graph: Graph) -> GraphRun {
-      GraphRun(name: name, runs: runs, graph: Optimizer.optimize(graph))
+      GraphRun(name: name, runs: runs, graph: graph)
     }
     if case .flowMLP(let flow) = model, inputs.isEmpty {
       let tokens = TextToImage.captionTokens

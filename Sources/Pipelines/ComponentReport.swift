@@ -27,7 +27,7 @@ package struct ComponentReport: Sendable {
     let weights = try part.weights.names.compactMap { try part.weights.weight(named: $0) }
     self.fileByteCount = fileByteCount ?? weights.reduce(0) { $0 + $1.bytes.count }
     parameterCount = weights.reduce(0) { $0 + $1.shape.count }
-    let graphs = try ComponentReport.graphs(part).map(Optimizer.optimize)
+    let graphs = try ComponentReport.graphs(part).map { machine.optimize($0) }
     packedByteCount = machine.need(graphs).packed
     let plans = graphs.map { ArenaPlan(Lifetimes($0).buffers) }
     arenaByteCount = plans.map(\.byteCount).max() ?? 0

@@ -12,6 +12,8 @@ package final class Machine {
   /// Whether products that a model asks to be of integers are; else the same weights are multiplied in f32, which
   /// differs less from one level to another. `PIPIT_INTEGERS=0` says no.
   package let multipliesIntegers: Bool
+  /// Whether convolutions that are slower with integers on this level are computed with floats.
+  package let prefersFloats: Bool
   /// Gives the observer of the programs, made from now on, of the component whose settings lie in a file;
   /// `nil` for none.
   package var observer: ((_ settingsFile: String) -> (any ProgramObserver)?)?
@@ -19,12 +21,23 @@ package final class Machine {
   /// The best level of this processor, or the one that `PIPIT_ISA` names; as many threads as asked
   /// for, or as there are processors.
   package init(
-    threadCount: Int? = nil, ignoresMemory: Bool = false, multipliesIntegers: Bool? = nil
+    threadCount: Int? = nil, ignoresMemory: Bool = false, multipliesIntegers: Bool? = nil,
+    prefersFloats: Bool = true, kernels: KernelTable? = nil
   ) throws {
-    kernels = try KernelTable.chosen()
+    self.kernels = try kernels ?? KernelTable.chosen()
+    self.prefersFloats = prefersFloats
     pool = ThreadPool(threadCount: threadCount ?? ThreadPool.processorCount)
     self.ignoresMemory = ignoresMemory
     self.multipliesIntegers = multipliesIntegers ?? (getenv("PIPIT_INTEGERS").map { strcmp($0, "0") } != 0)
+  }
+
+  /// A graph as this machine computes it fastest or, where that takes more memory than there is now, with all
+  /// the integers that its weights ask for.
+  package func optimize(_ graph: Graph, free: FreeMemory? = FreeMemory()) -> Graph {
+    guard prefersFloats, !kernels.hasDotProducts else { return Optimizer.optimize(graph) }
+    let fastest = Optimizer.optimize(graph, for: kernels)
+    guard !ignoresMemory, let free, need([fastest]).peak > free.byteCount else { return fastest }
+    return Optimizer.optimize(graph)
   }
 
   /// What programs of optimized graphs take on this machine.

@@ -25,7 +25,7 @@ package struct MemoryPlan: Sendable {
   package mutating func add(
     _ name: String, _ graphs: [Graph], held: Int = 0, machine: Machine
   ) {
-    add(name, optimized: graphs.map(Optimizer.optimize), held: held, machine: machine)
+    add(name, optimized: graphs.map { machine.optimize($0) }, held: held, machine: machine)
   }
 
   mutating func add(_ name: String, optimized graphs: [Graph], held: Int = 0, machine: Machine) {

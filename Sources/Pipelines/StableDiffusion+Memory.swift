@@ -20,7 +20,7 @@ extension StableDiffusion {
         weights: part.weights, batch: 1, height: request.height, width: request.width)
       plan.add("encoder", [graph], machine: machine)
     }
-    let context = Optimizer.optimize(
+    let context = machine.optimize(
       try unet.contextGraph(weights: denoiser.weights, batch: batch, tokens: tokens))
     let held = context.outputs.reduce(0) { $0 + context[$1.value].byteCount }
     plan.add("keys and values", optimized: [context], held: held, machine: machine)

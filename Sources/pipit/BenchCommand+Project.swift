@@ -2,7 +2,9 @@ import FoundationEssentials
 import Glibc
 import PipitBenchmarks
 import PipitFormats
+import PipitGraph
 import PipitPipelines
+import PipitRuntime
 import PipitTensors
 
 extension BenchCommand {
@@ -18,8 +20,12 @@ extension BenchCommand {
       throw Failure(code: EX_USAGE, "'\(model)' is a pipeline; --in needs one component's folder")
     }
     let runs = try ComponentReport.runs(folder, inputs: try projectedShapes())
+    let graphs = runs.map { run in
+      let graph = Optimizer.optimize(run.graph, hasDotProducts: board.hasDotProducts)
+      return (name: run.name, runs: run.runs, graph: graph)
+    }
     let projection = Projection(
-      board: board, model: model, graphs: runs.map { ($0.name, $0.runs, $0.graph) },
+      board: board, model: model, graphs: graphs,
       fileByteCount: try ComponentReport.fileByteCount(folder))
     switch output {
     case .json, .jsonl: try Console.printJSON(projection)

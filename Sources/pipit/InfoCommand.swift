@@ -75,8 +75,9 @@ struct InfoCommand: ParsableCommand {
       }
       return
     }
+    let kernels = try KernelTable.chosen()
     for (index, built) in try ComponentReport.graphs(folder).enumerated() {
-      let optimized = Optimizer.optimize(built)
+      let optimized = Optimizer.optimize(built, for: kernels)
       if graph {
         print("-- as built\n\(built.listing)\n-- after the passes\n\(optimized.listing)")
       }

@@ -104,7 +104,7 @@ struct QuantizeCommand: ParsableCommand {
     }
     var options = MachineOptions()
     options.threads = threads
-    let machine = try Machine(threadCount: try options.threadCount())
+    let machine = try Machine(threadCount: try options.threadCount(), prefersFloats: false)
     let line = SharedProgress(quiet: quiet)
     defer { line.clear() }
     var job = QuantizationJob(model, request: request, machine: machine) { line.show($0, $1, $2) }

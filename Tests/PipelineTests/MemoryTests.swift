@@ -1,6 +1,9 @@
 import Glibc
 import PipitFormats
+import PipitGraph
+import PipitKernels
 import PipitPipelines
+import PipitTensors
 import Testing
 
 /// What a computation takes, and what the machine has.
@@ -16,6 +19,10 @@ import Testing
 
   /// What is free where `proc` and `sys` have these files.
   private func free(_ files: [String: String]) throws -> (Int, String)? {
+    try freeMemory(files).map { ($0.byteCount, $0.reason) }
+  }
+
+  private func freeMemory(_ files: [String: String]) throws -> FreeMemory? {
     var template = Array("/tmp/pipit-memory-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)
     let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -32,7 +39,7 @@ import Testing
       fclose(file)
       made.append(root + "/" + path)
     }
-    return FreeMemory(root: root).map { ($0.byteCount, $0.reason) }
+    return FreeMemory(root: root)
   }
 
   private let meminfo = "MemTotal:  8000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\n"
@@ -142,6 +149,40 @@ import Testing
     #expect(other.usesTinyDecoder && !other.isSmaller && other.peak < most)
   }
 
+  /// Levels that are slower with integers compute convolutions with floats, unless there is no room for them.
+  @Test func integersAreWhatFitsLittleMemory() throws {
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 * 32 * 9, alignment: 64)
+    bytes.initializeMemory(as: UInt8.self, repeating: 3)
+    defer { bytes.deallocate() }
+    let weight = Weight(
+      name: "w", shape: [32, 32, 3, 3], storage: .int8(scales: [Float](repeating: 1, count: 32)),
+      activations: .staticPerTensor(scale: 1, zeroPoint: 0), bytes: UnsafeRawBufferPointer(bytes),
+      owner: FloatStorage([]))
+    let builder = GraphBuilder(weights: NoWeights())
+    var x = builder.input("x", [1, 64, 64, 32])
+    for name in ["a", "b", "c"] {
+      let op = Conv2D(weight: weight, bias: nil, padding: Conv2D.Padding(1))
+      x = try builder.add(.conv2D(op), [x], name)
+    }
+    builder.output("y", x)
+    func integers(_ machine: Machine, free: FreeMemory?) -> Int {
+      machine.optimize(builder.graph, free: free).nodes.count { node in
+        if case .conv2D(let op) = node.op { op.inputQuantization != nil } else { false }
+      }
+    }
+    let little = try #require(try freeMemory(["proc/meminfo": "MemAvailable: 1000 kB\n"]))
+    for kernels in KernelTable.available {
+      let machine = try Machine(threadCount: 1, kernels: kernels)
+      let preferred = kernels.hasDotProducts ? 3 : 0
+      #expect(integers(machine, free: nil) == preferred, "\(kernels.name)")
+      #expect(integers(machine, free: little) == 3, "\(kernels.name)")
+      let forced = try Machine(threadCount: 1, ignoresMemory: true, kernels: kernels)
+      #expect(integers(forced, free: little) == preferred, "\(kernels.name)")
+      let integral = try Machine(threadCount: 1, prefersFloats: false, kernels: kernels)
+      #expect(integers(integral, free: nil) == 3, "\(kernels.name)")
+    }
+  }
+
   @Test func whatIsTooMuchIsRefused() throws {
     let free = try #require(FreeMemory()).byteCount
     let machine = try Machine()
@@ -149,4 +190,9 @@ import Testing
     try machine.check(1000, for: "model")
     try Machine(ignoresMemory: true).check(2 * free, for: "model")
   }
+}
+
+private struct NoWeights: WeightSource {
+  var names: [String] { [] }
+  func weight(named name: String) throws -> Weight? { nil }
 }

@@ -132,6 +132,44 @@ private struct IntegerWeights: WeightSource {
     try check(graph, meanTolerance: 6e-3)
   }
 
+  /// Without dot products of bytes, convolutions that Winograd's algorithm pays for are of floats; the others
+  /// stay as they are. Weights are bytes in memory either way.
+  @Test func convolutionsAreWhatTheLevelIsFasterWith() throws {
+    let shapes: [String: Shape] = [
+      "a.weight": [24, 20, 3, 3], "a.bias": [24], "b.weight": [24, 24, 3, 3], "b.bias": [24],
+      "c.weight": [24, 24, 3, 3], "c.bias": [24], "d.weight": [16, 24, 1, 1], "d.bias": [16],
+    ]
+    let activations = Weight.Activations.staticPerTensor(scale: 0.03, zeroPoint: -20)
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    var t = try g.conv2D(g.input("x", [2, 14, 13, 20]), at: Scope("a"), to: 24, kernel: 3)
+    t = try g.add(.upsample2x, [t], "upsample")
+    t = try g.conv2D(t, at: Scope("b"), to: 24, kernel: 3)
+    t = try g.conv2D(t, at: Scope("c"), to: 24, kernel: 3, stride: 2)
+    g.output("y", try g.conv2D(t, at: Scope("d"), to: 16, kernel: 1))
+    let integers = Optimizer.optimize(g.graph)
+    let inputs = randomInputs(integers, seed: 3)
+    let expected = try run(integers, inputs, kernels: .scalar)["y"] ?? []
+    for kernels in KernelTable.available {
+      let graph = Optimizer.optimize(g.graph, for: kernels)
+      let pool = ThreadPool(threadCount: 1)
+      let weights = PackedWeights(kernels: kernels, pool: pool)
+      let program = Program(graph: graph, kernels: kernels, pool: pool, weights: weights)
+      let convolutions = graph.nodes.indices.filter { graph.nodes[$0].op.name == "conv2d" }
+      let names = convolutions.map { program.kernelName(ofNode: $0) ?? "" }
+      let first = kernels.hasDotProducts ? "conv2d_i8" : "winograd_f32"
+      #expect(names == [first, first, "conv2d_i8", "conv2d_i8"], "\(kernels.name)")
+      let isTold = graph.listing.contains("conv2d w8 +upsample2x +bias")
+      #expect(isTold == !kernels.hasDotProducts)
+      // Panels may be a quarter empty, an enlarged image's integers lie there four times by four taps: less
+      // than two bytes a number.
+      let count = shapes.values.reduce(0) { $0 + $1.count }
+      #expect(weights.byteCount < 2 * count, "\(kernels.name)")
+      let actual = try run(graph, inputs, kernels: kernels)["y"] ?? []
+      #expect(maxError(actual, expected) <= 0.3, "\(kernels.name)")
+      if !kernels.hasDotProducts { try check(graph) }
+    }
+  }
+
   /// A picture's pixels get a fourth number; the pooling of integers comes before the block that reads them
   /// twice.
   @Test func picturesStayIntegersThroughPooling() throws {

@@ -31,6 +31,7 @@ const struct gemm_i8_kernels gemm_i8_avxvnni = {
     .tile_columns = TILE_COLUMNS,
     .depth_group = DEPTH_GROUP,
     .rows_inverted = true,
+    .has_dot_products = true,
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,

@@ -141,6 +141,7 @@ const struct gemm_i8_kernels gemm_i8_dotprod = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
     .depth_group = DEPTH_GROUP,
+    .has_dot_products = true,
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,

@@ -258,6 +258,7 @@ struct gemm_i8_kernels {
     size_t tile_rows, tile_columns;
     size_t depth_group;  // depth is padded to a multiple of it
     bool rows_inverted;  // whether quantize_rows_i8 inverts sign bits
+    bool has_dot_products;  // of four bytes in one instruction
 
     void (*pack_panel)(int8_t *panel, const int8_t *weight, size_t weight_stride, size_t count,
                        size_t depth);

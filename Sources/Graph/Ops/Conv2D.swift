@@ -17,6 +17,8 @@ package struct Conv2D: Sendable {
   package var dilation: Int
   package var groups: Int
   package var upsample = 1
+  /// Whether a weight of integers is multiplied as floats although it asks for more.
+  package var usesFloats = false
   /// Channels of input and weight that are zeros, put there to fill a group.
   package private(set) var paddedChannels = 0
   package var epilogue = Epilogue()
@@ -49,9 +51,10 @@ package struct Conv2D: Sendable {
   }
 
   /// What the weight asks of the input; `nil` where the convolution is one of floats. Grouped ones are;
-  /// so are those that would have a scale for each pixel, unless a window is one pixel.
+  /// so are those that would have a scale for each pixel, unless a window is one pixel, and those that a
+  /// level computes faster so.
   package var inputQuantization: Quantization? {
-    guard groups == 1, let quantization = weight.inputQuantization else { return nil }
+    guard groups == 1, !usesFloats, let quantization = weight.inputQuantization else { return nil }
     let isPointwise = kernelHeight == 1 && kernelWidth == 1 && stride == 1 && upsample == 1
     return quantization == .rows && !(isPointwise && padding == Padding(0)) ? nil : quantization
   }

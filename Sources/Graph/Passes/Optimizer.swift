@@ -6,28 +6,35 @@ package struct Optimizer {
     package let apply: @Sendable (inout Graph) -> Void
   }
 
-  package static let passes: [Pass] = [
-    Pass(name: "simplify views", apply: simplifyViews),
-    Pass(name: "fold constants", apply: foldConstants),
-    Pass(name: "fold batch norm", apply: foldBatchNorm),
-    Pass(name: "merge projections", apply: mergeProjections),
-    Pass(name: "fuse upsampling", apply: fuseUpsampling),
-    // Residual before activation: in relu(conv(x) + skip) the sum must go into the convolution
-    // before the activation can.
-    Pass(name: "fuse residuals", apply: fuseResiduals),
-    Pass(name: "fuse activations", apply: fuseActivations),
-    Pass(name: "fuse residuals behind activations", apply: fuseResiduals),
-    Pass(name: "split taps", apply: splitTaps),
-    Pass(name: "quantize inputs", apply: quantizeInputs),
-    Pass(name: "quantize residuals", apply: quantizeResiduals),
-    Pass(name: "fuse quantization", apply: fuseQuantization),
-    Pass(name: "remove dead nodes", apply: removeDead),
-  ]
+  /// In order; `prefersFloats` as `optimize` is given it.
+  private static func passes(_ prefersFloats: @escaping Preference) -> [Pass] {
+    [
+      Pass(name: "simplify views", apply: simplifyViews),
+      Pass(name: "fold constants", apply: foldConstants),
+      Pass(name: "fold batch norm", apply: foldBatchNorm),
+      Pass(name: "merge projections", apply: mergeProjections),
+      Pass(name: "fuse upsampling", apply: fuseUpsampling),
+      // Residual before activation: in relu(conv(x) + skip) the sum must go into the convolution
+      // before the activation can.
+      Pass(name: "fuse residuals", apply: fuseResiduals),
+      Pass(name: "fuse activations", apply: fuseActivations),
+      Pass(name: "fuse residuals behind activations", apply: fuseResiduals),
+      Pass(name: "choose floats") { chooseFloats(&$0, prefersFloats) },
+      Pass(name: "split taps", apply: splitTaps),
+      Pass(name: "quantize inputs", apply: quantizeInputs),
+      Pass(name: "quantize residuals", apply: quantizeResiduals),
+      Pass(name: "fuse quantization", apply: fuseQuantization),
+      Pass(name: "remove dead nodes", apply: removeDead),
+    ]
+  }
 
-  /// Applies every pass; in debug builds the result of each is verified.
-  package static func optimize(_ graph: Graph) -> Graph {
+  /// Applies every pass; in debug builds the result of each is verified. Convolutions that ask for integers
+  /// get them unless `prefersFloats` says that this one is computed faster without.
+  package static func optimize(
+    _ graph: Graph, prefersFloats: @escaping Preference = { _, _, _ in false }
+  ) -> Graph {
     var graph = graph
-    for pass in passes {
+    for pass in passes(prefersFloats) {
       pass.apply(&graph)
       assert(verified(graph, after: pass.name))
     }
