@@ -35,6 +35,7 @@ package final class StableDiffusion {
   package func draw(
     _ request: StableDiffusionRequest, watch: GenerationWatch = GenerationWatch()
   ) throws -> [Picture] {
+    if watch.preview != nil { try checkPreview() }
     let (latents, steps) = try latents(request, watch)
     return try latents.enumerated().map { index, latent in
       try watch.decoding(index, of: latents.count, steps: steps)
@@ -144,13 +145,20 @@ package final class StableDiffusion {
     _ latents: [Float], _ request: StableDiffusionRequest, _ watch: GenerationWatch
   ) throws {
     guard let preview = watch.preview else { return }
-    let (width, height) = (request.width / 8, request.height / 8)
-    guard LatentPreview.knows(channels: latents.count / (width * height)) else {
+    try preview(
+      LatentPreview.picture(latents, width: request.width / 8, height: request.height / 8))
+  }
+
+  /// Throws, before anything is loaded, if latents of this model have no known colours.
+  private func checkPreview() throws {
+    let (part, unet) = try denoiser()
+    let channels = unet.configuration.outChannels
+    guard LatentPreview.knows(channels: channels) else {
       throw FormatError(
-        path: model.path, part: "preview", expected: "latents of 4 channels",
-        found: "\(latents.count / (width * height))")
+        path: part.configuration.file, part: "'out_channels'",
+        expected: "4 for previews (whose colours are those of Stable Diffusion's latents)",
+        found: "\(channels)")
     }
-    try preview(LatentPreview.picture(latents, width: width, height: height))
   }
 
   // MARK: Pictures and latents

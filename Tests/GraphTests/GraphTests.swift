@@ -125,6 +125,26 @@ private func weight(_ shape: Shape, _ name: String = "w") -> Weight {
       op.epilogue.activation == .silu && op.epilogue.hasResidual && !op.epilogue.residualFirst)
   }
 
+  /// Those that nothing can be fused into, of few rows, are one product and a cut for each.
+  @Test(arguments: [(4, 2, 1), (3, 2, 3), (4, 5, 4)])
+  func smallProductsOfOneValueAreMerged(_ n: (count: Int, rows: Int, products: Int)) throws {
+    let ops = try optimized { g in
+      let x = g.input("x", [n.rows, 1, 3])
+      let image = g.input("image", [n.rows, 6, 5])
+      for index in 0..<n.count {
+        g.output("y\(index)", try g.add(image, try linear(g, x, 5)))
+      }
+      g.output("z", try g.activation(.silu, try linear(g, x, 7)))
+    }
+    let products = ops.compactMap { op in
+      if case .linear(let linear) = op { linear.columns } else { nil }
+    }
+    // The activation's product is its own.
+    #expect(products.count == n.products + 1)
+    #expect(products.reduce(0, +) == 5 * n.count + 7)
+    #expect(ops.count { $0.name == "slice" } == (n.products == 1 ? n.count : 0))
+  }
+
   @Test func aProductThatOthersReadIsLeftAlone() throws {
     let ops = try optimized { g in
       let y = try linear(g, g.input("x", [2, 3]))

@@ -7,7 +7,7 @@ import Testing
 
 /// One graph of each operation, at sizes that fit no vector.
 enum OperationCase: String, CaseIterable, Sendable {
-  case linear, linearStacked, linearFused, linearResidualFirst
+  case linear, linearStacked, linearFused, linearResidualFirst, linearsMerged
   case convolution, convolutionStrided, convolutionGrouped, convolutionDepthwise
   case convolutionUpsampled, convolutionDilated, convolutionFused, convolutionWinograd
   case attention, attentionMasked, attentionCausal, attentionMerged, attentionRelative
@@ -61,6 +61,15 @@ enum OperationCase: String, CaseIterable, Sendable {
       let parts = g.input("parts", [2, 60])
       return try g.add(
         .modulate(Modulate(scaleOffset: 30, shiftOffset: 3)), [tokens, parts, parts], "m")
+    case .linearsMerged:
+      let row = g.input("row", [2, 1, 24])
+      return try g.concatenate(
+        try [9, 24, 5, 17].map { columns in
+          let op = Linear(
+            weights: [RandomWeights.make("w\(columns)", [columns, 24])],
+            biases: [columns == 5 ? nil : RandomWeights.make("b\(columns)", [columns])])
+          return try g.add(.linear(op), [row], "l\(columns)")
+        }, axis: 2)
     case .gateAdd:
       let other = try g.add(.affine(Affine(scale: 2, shift: 1)), [tokens], "other")
       return try g.add(

@@ -33,6 +33,43 @@ extension Optimizer {
     }
     graph.removeNodes(dead)
   }
+
+  /// Stacks products of few rows over one value, such as the projections of the time step in all blocks of a
+  /// UNet: they only read weights, which is faster without a wait for all threads after each.
+  @Sendable static func mergeSmallProducts(_ graph: inout Graph) {
+    var siblings: [ValueID: [Int]] = [:]
+    let readers = graph.readerCounts()
+    for (index, node) in graph.nodes.enumerated() {
+      guard case .linear = node.op, let source = node.inputs.first,
+        graph[source].shape.rows <= mostSmallRows,
+        graph.plainLinear(making: node.output, readers) == index,
+        !graph.fuses(node.output)
+      else { continue }
+      siblings[source, default: []].append(index)
+    }
+    var slices: [Int: [Node]] = [:]
+    for members in siblings.values where members.count >= fewestSiblings {
+      guard graph.agreeOnInput(members), graph.areStoredAlike(members), let first = members.first else { continue }
+      var nodes: [Node] = []
+      let stack = graph.stacked(members)
+      var column = 0
+      for member in members {
+        let output = graph.nodes[member].output
+        let shape = graph[output].shape
+        let slice = Slice(axis: shape.rank - 1, range: column..<column + shape.columns)
+        nodes.append(Node(op: .slice(slice), inputs: [stack.output], output: output))
+        column += shape.columns
+      }
+      for (member, slice) in zip(members, nodes) {
+        slices[member] = member == first ? [stack, slice] : [slice]
+      }
+    }
+    guard !slices.isEmpty else { return }
+    graph.nodes = graph.nodes.enumerated().flatMap { slices[$0.offset] ?? [$0.element] }
+  }
+
+  private static let mostSmallRows = 4
+  private static let fewestSiblings = 4
 }
 
 extension Graph {
@@ -53,8 +90,42 @@ extension Graph {
     return Set(wishes).count == 1
   }
 
+  /// Whether what reads a value goes into the product that makes it.
+  fileprivate func fuses(_ value: ValueID) -> Bool {
+    nodes.contains { node in
+      guard node.inputs.contains(value) else { return false }
+      switch node.op {
+      case .activation: return true
+      case .binary: return node.inputs.allSatisfy { self[$0].shape == self[value].shape }
+      default: return false
+      }
+    }
+  }
+
+  /// Whether the numbers of linears can lie in one packed weight as they are stored.
+  fileprivate func areStoredAlike(_ indices: [Int]) -> Bool {
+    let kinds = indices.flatMap { index -> [String] in
+      guard case .linear(let linear) = nodes[index].op else { return [] }
+      return linear.weights.map { weight in
+        switch weight.storage {
+        case .dense(let type): "\(type)"
+        case .int8: "int8"
+        case .int4(_, let group): "int4 by \(group)"
+        }
+      }
+    }
+    return Set(kinds).count == 1
+  }
+
   /// Turns the last of some linears over one input into one that has the rows of all, in order.
   fileprivate mutating func stack(_ indices: [Int]) -> ValueID {
+    let node = stacked(indices)
+    nodes[indices.max() ?? indices[0]] = node
+    return node.output
+  }
+
+  /// One linear that has the rows of several over one input, in order.
+  fileprivate mutating func stacked(_ indices: [Int]) -> Node {
     var weights: [Weight] = []
     var biases: [Weight?] = []
     for index in indices {
@@ -63,12 +134,10 @@ extension Graph {
       biases += linear.biases
     }
     let stacked = Linear(weights: weights, biases: biases)
-    let last = indices.max() ?? indices[0]
     let source = nodes[indices[0]].inputs[0]
     let shape = Shape(self[source].shape.extents.dropLast() + [stacked.columns])
     let names = self[nodes[indices[0]].output].name
     let output = addValue(ValueInfo(shape: shape, elementType: .f32, name: names + " (merged)"))
-    nodes[last] = Node(op: .linear(stacked), inputs: [source], output: output)
-    return output
+    return Node(op: .linear(stacked), inputs: [source], output: output)
   }
 }

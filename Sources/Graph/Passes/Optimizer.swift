@@ -13,6 +13,7 @@ package struct Optimizer {
       Pass(name: "fold constants", apply: foldConstants),
       Pass(name: "fold batch norm", apply: foldBatchNorm),
       Pass(name: "merge projections", apply: mergeProjections),
+      Pass(name: "merge small products", apply: mergeSmallProducts),
       Pass(name: "fuse upsampling", apply: fuseUpsampling),
       // Residual before activation: in relu(conv(x) + skip) the sum must go into the convolution
       // before the activation can.
