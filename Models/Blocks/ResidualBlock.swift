@@ -75,7 +75,8 @@ extension GraphBuilder {
     let stored = try weight(scope / "weight")
     guard stored.shape == shape || stored.shape.extents == shape.extents + [1, 1] else {
       throw ModelError.tensorShape(
-        name: stored.name, expected: Shape(shape.extents + [1, 1]), found: stored.shape)
+        name: stored.name, path: path, expected: Shape(shape.extents + [1, 1]),
+        found: stored.shape)
     }
     let bias = bias ? try weight(scope / "bias", [columns]) : nil
     let op = Linear(weights: [stored.reshaped(to: shape)], biases: [bias])

@@ -1,3 +1,4 @@
+import Glibc
 import PipitFormats
 import PipitPipelines
 
@@ -231,6 +232,17 @@ public final class Pipit {
   public var tellsMoods: Bool {
     guard case .folder(let folder) = place else { return false }
     return folder.has("text_sentiment") && folder.has("image_sentiment")
+  }
+
+  /// Whether the default bundle is where it is looked for.
+  public static var hasDefaultModel: Bool {
+    access(BundleLocation.find("Default"), F_OK) == 0
+  }
+
+  /// The model's own sampler if another takes its place in a request; `nil` if none does.
+  public func replacedSampler(_ request: GenerationRequest) throws -> String? {
+    guard request.sampler == nil, let pipeline = stableDiffusion else { return nil }
+    return try pipeline.replacedSampler()
   }
 
   /// The number of steps that the model was tuned for.

@@ -154,6 +154,13 @@ public struct GeneratedPicture: Hashable, Sendable {
   /// The picture of a PNG file.
   public init(pngAt path: String) throws { picture = try PNG.read(path: path) }
 
+  /// The picture with other sides (bicubic, as Pillow resamples); a side that is left out stays.
+  public func resized(width: Int?, height: Int?) -> GeneratedPicture {
+    GeneratedPicture(
+      picture: Resampling.bicubic.apply(
+        picture, width: width ?? self.width, height: height ?? self.height))
+  }
+
   /// Several pictures of one size side by side, `columns` in a row, on white with a margin between them.
   public init(grid pictures: [GeneratedPicture], columns: Int, margin: Int = 4) {
     precondition(!pictures.isEmpty && columns > 0)

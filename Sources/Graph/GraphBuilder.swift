@@ -18,6 +18,9 @@ package final class GraphBuilder {
 
   package init(weights: any WeightSource) { self.weights = weights }
 
+  /// The file or folder of the weights, for messages.
+  package var path: String { weights.path }
+
   // MARK: Inputs, outputs, weights
 
   /// An input that whoever runs the graph fills in.
@@ -38,7 +41,8 @@ package final class GraphBuilder {
   package func weight(_ scope: Scope, _ shape: Shape) throws -> Weight {
     let weight = try weight(scope)
     guard weight.shape == shape else {
-      throw ModelError.tensorShape(name: scope.path, expected: shape, found: weight.shape)
+      throw ModelError.tensorShape(
+        name: scope.path, path: weights.path, expected: shape, found: weight.shape)
     }
     return weight
   }
@@ -46,11 +50,11 @@ package final class GraphBuilder {
   /// The tensor of a scope, whatever its shape.
   package func weight(_ scope: Scope) throws -> Weight {
     guard let weight = try weights.weight(named: scope.path) else {
-      throw ModelError.missingTensor(name: scope.path)
+      throw ModelError.missingTensor(name: scope.path, path: weights.path)
     }
     guard weight.expandsToFloat else {
       let type = if case .dense(let type) = weight.storage { type } else { ElementType.u8 }
-      throw ModelError.tensorElements(name: scope.path, found: type)
+      throw ModelError.tensorElements(name: scope.path, path: weights.path, found: type)
     }
     used.insert(scope.path)
     return weight

@@ -32,6 +32,11 @@ package final class StableDiffusion {
     return (side, 20, 7.5)
   }
 
+  /// The sampler of the model's settings if another takes its place.
+  package func replacedSampler() throws -> String? {
+    try Sampler(try model.scheduler().correctedForStableDiffusion(), steps: 1).standsInFor
+  }
+
   package func draw(
     _ request: StableDiffusionRequest, watch: GenerationWatch = GenerationWatch()
   ) throws -> [Picture] {

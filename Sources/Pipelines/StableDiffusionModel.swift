@@ -36,7 +36,10 @@ package struct DiffusersFolder: StableDiffusionModel {
 
   /// `nil` for a folder that is something else.
   package init?(_ folder: ModelFolder) {
-    guard folder.layout == .pipeline, folder.has("unet/config.json") else { return nil }
+    // One that lacks what its index names is still one: what is missing is then named.
+    guard folder.layout == .pipeline,
+      folder.has("unet/config.json") || folder.configuration.values["unet"] != nil
+    else { return nil }
     self.folder = folder
   }
 

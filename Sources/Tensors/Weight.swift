@@ -193,6 +193,13 @@ package protocol WeightSource: Sendable {
   /// The names of all tensors (logical names: a compressed weight counts once).
   var names: [String] { get }
 
+  /// The file or folder, for messages; empty if there is none.
+  var path: String { get }
+
   /// The tensor of that name, `nil` if there is none; throws if it is there but cannot be used.
   func weight(named name: String) throws -> Weight?
+}
+
+extension WeightSource {
+  package var path: String { "" }
 }

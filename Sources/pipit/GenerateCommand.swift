@@ -76,7 +76,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "For a single-file checkpoint: what it predicts, epsilon or v (default: its metadata).")
   var prediction: String?
 
-  @Option(help: "A PNG to start from, of the picture's size.")
+  @Option(help: "A PNG to start from; with --size it is made that large.")
   var image: String?
 
   @Option(help: "How much of --image may change, above 0 to 1.")
@@ -113,20 +113,24 @@ struct GenerateCommand: ParsableCommand {
     var request = try request(pipit)
     if dryRun { return try showMemory(pipit, request) }
     try checkMemory(pipit, request)
-    // Models that tell no moods leave that to the default bundle.
-    let judge = pipit.tellsMoods ? pipit : try machine.pipit(model: "Default")
-    judge.releasesTextEncoder = true
-    let textMood = try judge.sentiment(of: prompt)
-    if judge !== pipit { judge.releaseModels() }
+    let judge = try judge(pipit)
+    judge?.releasesTextEncoder = true
+    let textMood = try judge?.sentiment(of: prompt)
+    if judge !== pipit { judge?.releaseModels() }
+    if !quiet, let sampler = try pipit.replacedSampler(request) {
+      Console.writeError(
+        "pipit: note: the model's own \(sampler) is not here; dpm++2m solves the same equation\n")
+    }
     if !quiet, try pipit.isCut(prompt) {
       Console.writeError(
         "pipit: note: the prompt is long; the picture follows its first words only\n")
     }
     request.mood =
-      mood == "auto" ? PictureMood(rawValue: textMood.label) : PictureMood(rawValue: mood)
+      mood == "auto"
+      ? textMood.flatMap { PictureMood(rawValue: $0.label) } : PictureMood(rawValue: mood)
 
     let (pictures, cancellation) = try draw(request, pipit)
-    let moods = try pictures.map { try judge.sentiment(of: $0) }
+    let moods = try judge.map { judge in try pictures.map { try judge.sentiment(of: $0) } } ?? []
     let files = try write(pictures, request, cancellation)
     if let cancellation {
       let names = files.joined(separator: ", ")
@@ -142,6 +146,13 @@ struct GenerateCommand: ParsableCommand {
     }
   }
 
+  /// Who tells moods: the model or, where it tells none, the default bundle; `nil` where that is not there and
+  /// nothing depends on it.
+  private func judge(_ pipit: Pipit) throws -> Pipit? {
+    if pipit.tellsMoods { return pipit }
+    return Pipit.hasDefaultModel || mood == "auto" ? try machine.pipit(model: "Default") : nil
+  }
+
   private func request(_ pipit: Pipit) throws -> GenerationRequest {
     var request = GenerationRequest(prompt: prompt)
     request.negativePrompt = negative
@@ -154,7 +165,10 @@ struct GenerateCommand: ParsableCommand {
     request.noiseGenerator = rng
     request.decoder = decoder
     request.strength = strength
-    if let image { request.startPicture = try GeneratedPicture(pngAt: image) }
+    if let image {
+      let picture = try GeneratedPicture(pngAt: image)
+      request.startPicture = picture.resized(width: request.width, height: request.height)
+    }
     return request
   }
 
@@ -254,6 +268,21 @@ struct GenerateCommand: ParsableCommand {
       ("guidance", String(request.guidance ?? 0)),
       ("mood", request.mood?.rawValue ?? "neutral"), ("count", String(request.count)),
       ("model", machine.model), ("Software", "pipit \(pipitVersion)"),
-    ]
+    ] + unusualTexts(request)
+  }
+
+  /// Settings that a picture can be made again with only if they are known, where they are not the usual ones.
+  private func unusualTexts(_ request: GenerationRequest) -> [(key: String, value: String)] {
+    let usual = GenerationRequest(prompt: "")
+    var texts: [(key: String, value: String)] = []
+    if let sampler = request.sampler { texts.append(("sampler", sampler)) }
+    if request.noiseGenerator != usual.noiseGenerator {
+      texts.append(("rng", request.noiseGenerator))
+    }
+    if request.decoder != usual.decoder { texts.append(("decoder", request.decoder)) }
+    if let image {
+      texts += [("image", image), ("strength", String(request.strength))]
+    }
+    return texts
   }
 }

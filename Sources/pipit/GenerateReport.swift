@@ -24,6 +24,7 @@ struct GenerateReport: Encodable {
   let prompt: String
   let negativePrompt: String
   let seed: UInt64
+  let count: Int
   let steps: Int
   let guidance: Float
   let mood: String
@@ -33,12 +34,12 @@ struct GenerateReport: Encodable {
   let threads: Int
   let seconds: Double
   let stages: [StageTime]
-  let textSentiment: MoodReport
+  let textSentiment: MoodReport?
   let imageSentiments: [MoodReport]
 
   init(
     files: [String], pictures: [GeneratedPicture], request: GenerationRequest,
-    textMood: Sentiment, moods: [Sentiment], pipit: Pipit, seconds: Double
+    textMood: Sentiment?, moods: [Sentiment], pipit: Pipit, seconds: Double
   ) {
     self.files = files
     width = pictures[0].width
@@ -55,19 +56,20 @@ struct GenerateReport: Encodable {
     threads = pipit.threadCount
     self.seconds = seconds
     stages = pipit.stageTimes
-    textSentiment = MoodReport(textMood)
+    textSentiment = textMood.map { MoodReport($0) }
+    count = pictures.count
     imageSentiments = moods.map { MoodReport($0) }
   }
 
   func print() {
     let size =
-      "\(width)x\(height)" + (imageSentiments.count > 1 ? " x \(imageSentiments.count)" : "")
+      "\(width)x\(height)" + (count > 1 ? " x \(count)" : "")
     Swift.print(
       "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
         + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
     let times = stages.map { "\($0.name) \(Console.fixed($0.seconds, digits: 2)) s" }
     Swift.print("stages:   \(times.joined(separator: ", "))")
-    Swift.print("sentence: \(textSentiment.text)")
+    if let textSentiment { Swift.print("sentence: \(textSentiment.text)") }
     for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }
   }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 /// `pipit generate` with Stable Diffusion folders: the small ones of PipelineTests.
@@ -93,5 +94,84 @@ import Testing
     let pickle = Command.run(["generate", "x", "--model", folder + "/x.png", "-o", folder + "/z.png"])
     #expect(pickle.code == 65, "\(pickle.errors)")
     #expect(Command.files(in: folder) == ["x.png"])
+  }
+
+  // MARK: Folders that are not whole
+
+  /// A folder whose parts are those of a golden but for `without`, which is empty; with an index as diffusers
+  /// writes it.
+  private func incomplete(_ golden: String, without: String) -> String {
+    let folder = Command.temporaryFolder()
+    let parts = ["text_encoder", "tokenizer", "unet", "vae", "scheduler"]
+    for name in parts + ["model_index.json"] where name != without {
+      symlink("\(Self.folders)/\(golden)/\(name)", "\(folder)/\(name)")
+    }
+    mkdir("\(folder)/\(without)", 0o700)
+    return folder
+  }
+
+  private func remove(_ folder: String) {
+    for name in Command.files(in: folder) { Command.remove("\(folder)/\(name)") }
+    Command.remove(folder)
+  }
+
+  @Test(arguments: ["text_encoder", "unet", "vae", "scheduler"])
+  func whatIsMissingIsNamed(part: String) {
+    let folder = incomplete("sd-ddim", without: part)
+    defer { remove(folder) }
+    let outcome = Command.run(
+      ["generate", "the sea", "--model", folder, "--size", "64x64", "-o", folder + "/x.png"])
+    #expect([65, 66].contains(outcome.code), "\(outcome.errors)")
+    #expect(outcome.errors.contains("\(folder)/\(part)"), "\(outcome.errors)")
+    #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    #expect(!Command.files(in: folder).contains("x.png"))
+  }
+
+  @Test func aMissingTensorIsNamedWithItsFile() {
+    let folder = incomplete("sd-ddim", without: "unet")
+    defer { remove(folder) }
+    // The settings of one model with the weights of another.
+    symlink(Self.folders + "/sd-ddim/unet/config.json", folder + "/unet/config.json")
+    symlink(
+      Self.folders + "/sd-ddim/vae/diffusion_pytorch_model.safetensors",
+      folder + "/unet/diffusion_pytorch_model.safetensors")
+    let outcome = Command.run(
+      ["generate", "the sea", "--model", folder, "--size", "64x64", "-o", folder + "/x.png"])
+    #expect(outcome.code == 65, "\(outcome.errors)")
+    #expect(outcome.errors.contains("'\(folder)/unet'"), "\(outcome.errors)")
+    #expect(outcome.errors.contains("tensor '"), "\(outcome.errors)")
+    for name in Command.files(in: folder + "/unet") { Command.remove("\(folder)/unet/\(name)") }
+  }
+
+  @Test func aSamplerThatTakesAnothersPlaceIsTold() throws {
+    let folder = incomplete("sd-ddim", without: "scheduler")
+    defer { remove(folder) }
+    let settings = folder + "/scheduler/scheduler_config.json"
+    let file = try #require(fopen(settings, "w"))
+    fputs("{\"_class_name\": \"PNDMScheduler\", \"beta_schedule\": \"scaled_linear\"}", file)
+    fclose(file)
+    let words = [
+      "generate", "the sea", "--model", folder, "--size", "64x64", "--steps", "2", "-o",
+      folder + "/x.png",
+    ]
+    let outcome = Command.run(words)
+    #expect(outcome.code == 0 && outcome.errors.contains("PNDMScheduler"), "\(outcome.errors)")
+    let chosen = Command.run(words + ["--sampler", "ddim"])
+    #expect(chosen.code == 0 && !chosen.errors.contains("PNDMScheduler"), "\(chosen.errors)")
+    Command.remove(settings)
+  }
+
+  // MARK: Start pictures
+
+  @Test func aStartPictureIsMadeAsLargeAsAskedFor() {
+    let folder = Command.temporaryFolder()
+    defer { Command.remove(folder) }
+    let words = ["--image", Self.folders + "/sd-image/start.png", "-o", folder + "/x.png"]
+    let outcome = generate("sd-image", words + ["--size", "64x72", "--strength", "0.5"])
+    #expect(outcome.code == 0 && outcome.output.contains("64x72"), "\(outcome.errors)")
+    let info = Command.run(["info", folder + "/x.png"]).output
+    #expect(info.contains("strength: 0.5"), "\(info)")
+    let small = generate("sd-image", words)
+    #expect(small.code == 65 && small.errors.contains("multiples of 8 from 64"), "\(small.errors)")
   }
 }

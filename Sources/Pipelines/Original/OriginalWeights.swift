@@ -16,6 +16,8 @@ final class OriginalWeights: WeightSource {
     self.place = place
   }
 
+  var path: String { file.file.path }
+
   /// Names in the file, as `weight(named:)` takes them too.
   var names: [String] { file.names.filter { $0.hasPrefix(prefix) } }
 
