@@ -110,15 +110,10 @@ import Testing
     return folder
   }
 
-  private func remove(_ folder: String) {
-    for name in Command.files(in: folder) { Command.remove("\(folder)/\(name)") }
-    Command.remove(folder)
-  }
-
   @Test(arguments: ["text_encoder", "unet", "vae", "scheduler"])
   func whatIsMissingIsNamed(part: String) {
     let folder = incomplete("sd-ddim", without: part)
-    defer { remove(folder) }
+    defer { Command.remove(folder) }
     let outcome = Command.run(
       ["generate", "the sea", "--model", folder, "--size", "64x64", "-o", folder + "/x.png"])
     #expect([65, 66].contains(outcome.code), "\(outcome.errors)")
@@ -129,7 +124,7 @@ import Testing
 
   @Test func aMissingTensorIsNamedWithItsFile() {
     let folder = incomplete("sd-ddim", without: "unet")
-    defer { remove(folder) }
+    defer { Command.remove(folder) }
     // The settings of one model with the weights of another.
     symlink(Self.folders + "/sd-ddim/unet/config.json", folder + "/unet/config.json")
     symlink(
@@ -140,16 +135,13 @@ import Testing
     #expect(outcome.code == 65, "\(outcome.errors)")
     #expect(outcome.errors.contains("'\(folder)/unet'"), "\(outcome.errors)")
     #expect(outcome.errors.contains("tensor '"), "\(outcome.errors)")
-    for name in Command.files(in: folder + "/unet") { Command.remove("\(folder)/unet/\(name)") }
   }
 
-  @Test func aSamplerThatTakesAnothersPlaceIsTold() throws {
+  @Test func aSamplerThatTakesAnothersPlaceIsTold() {
     let folder = incomplete("sd-ddim", without: "scheduler")
-    defer { remove(folder) }
-    let settings = folder + "/scheduler/scheduler_config.json"
-    let file = try #require(fopen(settings, "w"))
-    fputs("{\"_class_name\": \"PNDMScheduler\", \"beta_schedule\": \"scaled_linear\"}", file)
-    fclose(file)
+    defer { Command.remove(folder) }
+    let settings = "{\"_class_name\": \"PNDMScheduler\", \"beta_schedule\": \"scaled_linear\"}"
+    Command.write(Array(settings.utf8), to: folder + "/scheduler/scheduler_config.json")
     let words = [
       "generate", "the sea", "--model", folder, "--size", "64x64", "--steps", "2", "-o",
       folder + "/x.png",
@@ -158,7 +150,6 @@ import Testing
     #expect(outcome.code == 0 && outcome.errors.contains("PNDMScheduler"), "\(outcome.errors)")
     let chosen = Command.run(words + ["--sampler", "ddim"])
     #expect(chosen.code == 0 && !chosen.errors.contains("PNDMScheduler"), "\(chosen.errors)")
-    Command.remove(settings)
   }
 
   // MARK: Start pictures
