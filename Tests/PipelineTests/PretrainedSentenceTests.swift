@@ -6,13 +6,14 @@ import Testing
 
 /// Trained sentence encoders, which are too large to lie here, against what transformers makes of a hundred
 /// sentences (Goldens/make_pretrained_sentences.py). They are looked for in the folder that `PIPIT_PRETRAINED` names.
+/// Those of multilingual-e5-small are the published ones rounded to 4 bits (Goldens/make_e5_folder.py).
 @Suite struct PretrainedSentenceTests {
   private static let folder = getenv("PIPIT_PRETRAINED").map { String(cString: $0) } ?? "/nowhere"
   private static let goldens: String = {
     let here = #filePath
     return String(here[..<(here.lastIndex(of: "/") ?? here.startIndex)]) + "/Goldens/"
   }()
-  private static let models = ["all-MiniLM-L6-v2"]
+  private static let models = ["all-MiniLM-L6-v2", "all-mpnet-base-v2", "multilingual-e5-small"]
 
   private static func isThere(_ name: String) -> Bool {
     access("\(folder)/\(name)/model.safetensors", R_OK) == 0
