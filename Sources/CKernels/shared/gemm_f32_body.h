@@ -13,6 +13,7 @@
 // Weights that are not f32 are expanded once for a group of rows, a block of a group of panels at a time.
 #include "packed_weight_body.h"
 #include "tiling.h"
+#include "gemm_f32_few_rows.h"
 
 enum {
     TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
@@ -128,8 +129,8 @@ static void copy_narrow(float *to, size_t to_stride, const float *from, size_t f
     }
 }
 
-/// As tile_product, of a panel that no other tile of rows needs: it is expanded piece by piece, each of which
-/// stays in the first-level cache until it is multiplied.
+/// As tile_product, of a panel that no other tile of rows needs: it is expanded in registers, or piece by piece,
+/// each of which stays in the first-level cache until it is multiplied.
 static void tile_product_expanding(const struct product_f32 *product, const struct tile_f32 *tile,
                                    size_t panel, struct range depth, size_t row_count,
                                    size_t column_count) {
@@ -142,6 +143,20 @@ static void tile_product_expanding(const struct product_f32 *product, const stru
         .to = sums,
         .to_stride = TILE_COLUMNS,
     };
+    if (row_count <= FEW_ROWS && depth.end - depth.begin > LAST_DEPTH) {
+        struct range own = {depth.begin, depth.end - LAST_DEPTH};
+        for (size_t row = 0; row < row_count; row++) {
+            for (size_t c = 0; c < TILE_COLUMNS; c += LANES) {
+                vec sum = tile->from ? v_load(tile->from + row * tile->from_stride + c) : v_zero();
+                v_store(sums + row * TILE_COLUMNS + c, sum);
+            }
+        }
+        multiply_few_rows(sums, piece.a, product->weight, product->depth, panel, own, row_count);
+        piece.a += own.end - own.begin;
+        piece.from = sums;
+        piece.from_stride = TILE_COLUMNS;
+        depth.begin = own.end;
+    }
     for (struct range own = depth; own.begin < depth.end; own.begin = own.end) {
         own.end = smaller(own.begin + EXPANDED_DEPTH, depth.end);
         expand_panel(product->scratch, product->weight, product->depth, panel, own);
