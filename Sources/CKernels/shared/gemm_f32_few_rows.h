@@ -2,8 +2,9 @@
 // multiplied there, for expanding into memory costs as much as such a product itself.
 
 enum {
-    /// Rows that are worth it: their sums of all columns fit the registers of every level.
-    FEW_ROWS = 6,
+    /// Rows that are worth it: their sums fit the registers, beside a broadcast number for each row, which NEON's
+    /// tile does without.
+    FEW_ROWS = LANES == 4 ? 4 : 6,
     /// Depth that is left to the register tile, which knows the epilogues.
     LAST_DEPTH = 16,
 };
