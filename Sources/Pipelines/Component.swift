@@ -76,6 +76,7 @@ package final class Component {
 private struct FloatProducts: WeightSource {
   let weights: any WeightSource
 
+  var path: String { weights.path }
   var names: [String] { weights.names }
 
   func weight(named name: String) throws -> Weight? {
