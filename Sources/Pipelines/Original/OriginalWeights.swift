@@ -16,7 +16,7 @@ final class OriginalWeights: WeightSource {
     self.place = place
   }
 
-  var path: String { file.file.path }
+  var path: String { file.path }
 
   /// Names in the file, as `weight(named:)` takes them too.
   var names: [String] { file.names.filter { $0.hasPrefix(prefix) } }
