@@ -86,6 +86,20 @@ package final class TextToImage {
     _ request: TextToImageRequest, captions: Captions, noise: [[Float]]?,
     _ watch: GenerationWatch
   ) throws -> [[Float]] {
+    let (model, points) = try self.points(request, captions: captions, noise: noise, watch)
+    // The map to latents comes when the network is gone: both would be the most memory of all.
+    return try points.map(components(model).latents)
+  }
+
+  private func components(_ model: FlowMLP) throws -> FlowMLP.Components {
+    try model.components(weights: try folder.component("denoiser").weights())
+  }
+
+  /// Each picture's coordinates after the last step, or after as many as the watch let happen.
+  private func points(
+    _ request: TextToImageRequest, captions: Captions, noise: [[Float]]?,
+    _ watch: GenerationWatch
+  ) throws -> (FlowMLP, [[Float]]) {
     let component = try Component(try folder.component("denoiser"), machine: machine)
     guard case .flowMLP(let model) = component.architecture else {
       throw component.wrongArchitecture("PipitFlowMLP")
@@ -99,9 +113,9 @@ package final class TextToImage {
     let conditions = try watch.clock.measure("caption") { try self.conditions(model, captions) }
     let schedule = try Sampler(
       try folder.settings("scheduler/scheduler_config.json"), steps: request.steps)
-    let components = try model.components(weights: component.weights)
+    var previewComponents: FlowMLP.Components?
     let steps = schedule.steps.count
-    var latents: [[Float]] = []
+    var points: [[Float]] = []
     for index in 0..<request.count {
       var sampler = schedule
       var x = noise?[index] ?? seededNoise(request.seed, index, model.coordinates)
@@ -109,11 +123,11 @@ package final class TextToImage {
         let place = index * steps + step
         guard try watch.goesOn(beforeStep: place, of: request.count * steps) else {
           // What the last step says the picture will be; noise alone is none.
-          if step > 0 { latents.append(components.latents(sampler.denoised)) }
-          if latents.isEmpty {
+          if step > 0 { points.append(sampler.denoised) }
+          if points.isEmpty {
             throw GenerationStopped(step: place, count: request.count * steps)
           }
-          return latents
+          return (model, points)
         }
         let velocity = try watch.clock.measure("denoising") {
           try self.velocity(
@@ -123,15 +137,17 @@ package final class TextToImage {
         if let preview = watch.preview {
           // This decoder is small: a preview is what it makes of the picture foreseen now.
           let decoder = try loadedDecoder(watch.clock)
+          let components = try previewComponents ?? self.components(model)
+          previewComponents = components
           try preview(
             try watch.clock.measure("previews") {
               try decoder.picture(components.latents(sampler.denoised))
             })
         }
       }
-      latents.append(components.latents(x))
+      points.append(x)
     }
-    return latents
+    return (model, points)
   }
 
   private func seededNoise(_ seed: UInt64, _ picture: Int, _ count: Int) -> [Float] {
