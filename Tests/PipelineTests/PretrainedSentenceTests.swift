@@ -19,10 +19,12 @@ import Testing
     access("\(folder)/\(name)/model.safetensors", R_OK) == 0
   }
 
+  // Swift 6.0.3 crashes over a text with values in a macro's arguments.
+  private static let found = models.filter(isThere)
+
   @Test(
-    .enabled(
-      if: models.contains(where: isThere), "PIPIT_PRETRAINED names no folder with one of \(models)"),
-    arguments: models.filter(isThere))
+    .enabled(if: !found.isEmpty, "PIPIT_PRETRAINED names no folder with a model that is known here"),
+    arguments: found)
   func embeddingsEqualTheReference(name: String) throws {
     let file = try Safetensors(path: "\(Self.goldens)pretrained-\(name).safetensors")
     let entry = try #require(file.entries["embeddings"])
