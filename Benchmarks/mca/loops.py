@@ -100,13 +100,12 @@ def alone(body):
 def operands(line):
     """(kind, registers written, registers read, registers of an accumulator) of an instruction."""
     name, _, rest = line.partition("\t") if "\t" in line else line.partition(" ")
-    found = [r[0].replace("d", "v").replace("q", "v") + r[1:] if r[0] in "dqv" else r
-             for r in re.findall(r"\b[xwdqv]\d+\b", rest)]
+    found = ["v" + r[1:] if r[0] in "hsdqv" else r for r in re.findall(r"\b[xwhsdqv]\d+\b", rest)]
     if products(line):
         return "multiply", found[:1], found[1:], found[:1]
     if name in ("ldr", "ldp", "ldur"):
         pair = name == "ldp"
-        width = re.match(r"\s*([xwdqs])", rest).group(1)
+        width = re.match(r"\s*([xwhsdq])", rest).group(1).replace("h", "s")
         return "load " + ("x" if width in "xw" else width) + ("x2" if pair else ""), found[:1 + pair], found[1 + pair:], []
     if name in ("mov", "ins") and re.match(r"\s*v", rest):
         return "insert", found[:1], found, []
