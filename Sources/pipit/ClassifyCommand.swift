@@ -9,7 +9,7 @@ struct ClassifyCommand: ParsableCommand {
       Examples:
         pipit classify cat.png                                   (its mood)
         pipit classify --model resnet-50/ cat.png
-        pipit classify --model mobilenet_v2_1.0_224/ cat.png --top 5 --json
+        pipit classify --model mobilenet_v2_1.0_224/ cat.png --top 1 --json
 
       The folder is one of ResNet, MobileNetV2 or ViT as transformers or timm save it:
       config.json, model.safetensors and preprocessor_config.json (timm has that in its
@@ -20,7 +20,7 @@ struct ClassifyCommand: ParsableCommand {
   var image: String
 
   @Option(help: "How many labels to print, the likeliest first.")
-  var top = 1
+  var top = 5
 
   @OptionGroup var machine: MachineOptions
 
