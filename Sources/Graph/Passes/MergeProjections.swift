@@ -48,7 +48,8 @@ extension Optimizer {
       siblings[source, default: []].append(index)
     }
     var slices: [Int: [Node]] = [:]
-    for members in siblings.values where members.count >= fewestSiblings {
+    // In order, so that a model's graph and plan are the same in every process.
+    for (_, members) in siblings.sorted(by: { $0.key < $1.key }) where members.count >= fewestSiblings {
       guard graph.agreeOnInput(members), graph.areStoredAlike(members), let first = members.first else { continue }
       var nodes: [Node] = []
       let stack = graph.stacked(members)
