@@ -53,7 +53,11 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     __m128i nibbles = _mm_sub_epi8(_mm_unpacklo_epi8(low, high), _mm_set1_epi8(8));
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(nibbles));
 }
-/// a[i] - b[i] as floats.
+/// LANES integers as floats.
+ALWAYS_INLINE vec v_from_i32(const int32_t *a) {
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(a));
+}
+/// a[i] - b[i] * factor as floats.
 ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b, int32_t factor) {
     __m512i product = _mm512_mullo_epi32(_mm512_loadu_si512(b), _mm512_set1_epi32(factor));
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), product));

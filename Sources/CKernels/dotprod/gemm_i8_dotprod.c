@@ -72,8 +72,7 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            const int32_t *from = tile->sums + r * TILE_COLUMNS + v * 4;
-            sums[r][v] = tile->adds ? vld1q_s32(from) : vdupq_n_s32(0);
+            sums[r][v] = vld1q_s32(tile->from + r * tile->from_stride + v * 4);
         }
     }
 

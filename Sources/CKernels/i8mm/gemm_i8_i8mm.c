@@ -46,9 +46,8 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const int8_t *const ro
     UNROLL
     for (size_t i = 0; i < pairs * COLUMN_PAIRS; i++) {
         size_t r = i / COLUMN_PAIRS, c = i % COLUMN_PAIRS;
-        const int32_t *from = tile->sums + 2 * r * TILE_COLUMNS + 2 * c;
-        sums[r][c] = tile->adds ? vcombine_s32(vld1_s32(from), vld1_s32(from + TILE_COLUMNS))
-                                : vdupq_n_s32(0);
+        const int32_t *from = tile->from + 2 * r * tile->from_stride + 2 * c;
+        sums[r][c] = vcombine_s32(vld1_s32(from), vld1_s32(from + tile->from_stride));
     }
 
     const int8_t *panel = tile->panel;

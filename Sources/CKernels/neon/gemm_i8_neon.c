@@ -62,10 +62,10 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, size_t column, const s
 
     UNROLL
     for (size_t r = 0; r < rows; r++) {
-        int32_t *to = tile->sums + r * TILE_COLUMNS + column;
         int32x4_t total = vpaddq_s32(vpaddq_s32(sums[r][0], sums[r][1]),
                                      vpaddq_s32(sums[r][2], sums[r][3]));
-        vst1q_s32(to, tile->adds ? vaddq_s32(total, vld1q_s32(to)) : total);
+        total = vaddq_s32(total, vld1q_s32(tile->from + r * tile->from_stride + column));
+        vst1q_s32(tile->sums + r * TILE_COLUMNS + column, total);
     }
 }
 

@@ -61,7 +61,11 @@ ALWAYS_INLINE vec v_from_nibbles(const uint8_t *p) {
     int16x8_t wide = vmovl_s8(vsub_s8(vreinterpret_s8_u8(nibbles), vdup_n_s8(8)));
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 }
-/// a[i] - b[i] as floats.
+/// LANES integers as floats.
+ALWAYS_INLINE vec v_from_i32(const int32_t *a) {
+    return vcvtq_f32_s32(vld1q_s32(a));
+}
+/// a[i] - b[i] * factor as floats.
 ALWAYS_INLINE vec v_from_difference(const int32_t *a, const int32_t *b, int32_t factor) {
     return vcvtq_f32_s32(vmlsq_s32(vld1q_s32(a), vld1q_s32(b), vdupq_n_s32(factor)));
 }

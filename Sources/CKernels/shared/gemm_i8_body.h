@@ -56,15 +56,19 @@ ALWAYS_INLINE void gather_padding(int8_t *a, size_t count, const struct conv2d_i
 /// What the epilogue needs of one panel's columns, padded to a whole tile.
 struct panel_i8 {
     const int32_t *weight_sums;  // [TILE_COLUMNS]
+    _Alignas(64) int32_t first[TILE_COLUMNS];  // what sums begin with
     _Alignas(64) float scale[TILE_COLUMNS];
 };
 
 static void prepare_panel(struct panel_i8 *prepared, const struct product_i8 *product,
                           struct range columns, const int8_t *panel) {
     prepared->weight_sums = (const int32_t *)panel;
+    int32_t zero = product->epilogue->zero_point + SIGN_OFFSET;
     for (size_t c = 0; c < TILE_COLUMNS; c++) {
         bool is_there = columns.begin + c < columns.end;
         prepared->scale[c] = is_there ? product->epilogue->column_scale[columns.begin + c] : 0;
+        // Where all rows have one zero point, its products are taken away before anything is added.
+        prepared->first[c] = product->epilogue->row ? 0 : -prepared->weight_sums[c] * zero;
     }
 }
 
@@ -111,7 +115,7 @@ static __attribute__((unused)) void prefetch_result(const struct product_i8 *pro
     }
 }
 
-/// How rows are quantized: that of the first, and bytes from one to the next.
+/// How rows are quantized, beyond what their sums began with: that of the first, and bytes from one to the next.
 struct row_quantizations {
     const char *first;
     size_t stride;
@@ -120,7 +124,7 @@ struct row_quantizations {
 
 ALWAYS_INLINE void find_quantizations(struct row_quantizations *rows, const struct epilogue_i8 *epilogue,
                                       size_t row) {
-    rows->all = (struct row_quantization){1, epilogue->zero_point};
+    rows->all = (struct row_quantization){1, -SIGN_OFFSET};
     rows->first = epilogue->row ? (const char *)epilogue->row + row * epilogue->row_stride
                                 : (const char *)&rows->all;
     rows->stride = epilogue->row ? epilogue->row_stride : 0;
@@ -134,12 +138,13 @@ ALWAYS_INLINE vec v_residual(const int8_t *x, vec zero_point, vec scale) {
 enum residual_kind { RESIDUAL_NONE, RESIDUAL_FLOATS, RESIDUAL_INTEGERS };
 
 /// Stores a finished tile of all columns through an epilogue of bias, residual and relu in this order: what
-/// belongs to columns is loaded once, and nothing is decided on the way. `clips`: there may be a relu.
-/// buffer: [rows, TILE_COLUMNS], which gets the numbers instead of the result unless it is NULL.
+/// belongs to columns is loaded once, and nothing is decided on the way. `by_rows`: rows have quantizations of
+/// their own. `clips`: there may be a relu. buffer: [rows, TILE_COLUMNS], which gets the numbers instead of the
+/// result unless it is NULL.
 ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t *sums,
                                 const struct panel_i8 *panel, struct range rows, size_t column,
-                                const bool to_integers, const enum residual_kind adds,
-                                const bool clips, float *buffer) {
+                                const bool by_rows, const bool to_integers,
+                                const enum residual_kind adds, const bool clips, float *buffer) {
     enum { VECTORS = TILE_COLUMNS / LANES };
     const struct epilogue_i8 *epilogue = product->epilogue;
     const float *bias = epilogue->floats.bias;
@@ -152,8 +157,11 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
         // To add -0 changes nothing, not even -0.
         shift[v] = bias ? v_load(bias + column + v * LANES) : v_set1(-0.0f);
     }
-    vec least = v_set1(epilogue->floats.activation == ACTIVATION_RELU ? 0 : -INFINITY);
     struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
+    bool is_clipped = epilogue->floats.activation == ACTIVATION_RELU;
+    vec least = v_set1(is_clipped ? 0 : -INFINITY);
+    // Nothing of 0 and more is below the clipped range, so that one comparison does.
+    quantizer.low = is_clipped ? v_max(quantizer.low, v_zero()) : quantizer.low;
     struct row_quantizations quantizations;
     find_quantizations(&quantizations, epilogue, rows.begin);
     const char *own = quantizations.first;
@@ -177,14 +185,15 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
         int32_t factor = quantization.zero_point + SIGN_OFFSET;
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
-            t[v] = v_from_difference(sums + v * LANES, weight_sums + v * LANES, factor);
-            t[v] = v_fma(t[v], v_mul(scale[v], by_row), shift[v]);
+            t[v] = by_rows ? v_from_difference(sums + v * LANES, weight_sums + v * LANES, factor)
+                           : v_from_i32(sums + v * LANES);
+            t[v] = v_fma(t[v], by_rows ? v_mul(scale[v], by_row) : scale[v], shift[v]);
             if (adds == RESIDUAL_FLOATS) {
                 t[v] = v_add(t[v], v_load(floats + added + v * LANES));
             } else if (adds == RESIDUAL_INTEGERS) {
                 t[v] = v_add(t[v], v_residual(stored + added + v * LANES, zero_point, residual_scale));
             }
-            t[v] = clips ? v_max(least, t[v]) : t[v];
+            t[v] = clips && !to_integers ? v_max(least, t[v]) : t[v];
         }
         UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
@@ -203,8 +212,10 @@ ALWAYS_INLINE void finish_plain(const struct product_i8 *product, const int32_t 
 /// Whether `finish_plain` can store a tile of all columns.
 ALWAYS_INLINE bool is_plain(const struct epilogue_i8 *epilogue) {
     bool adds = epilogue->floats.residual || epilogue->residual;
-    return epilogue->floats.activation == ACTIVATION_NONE ||
-           (epilogue->floats.activation == ACTIVATION_RELU && (!adds || epilogue->floats.residual_first));
+    bool is_common = !epilogue->row || !(epilogue->integers || epilogue->residual);
+    return is_common && (epilogue->floats.activation == ACTIVATION_NONE ||
+                         (epilogue->floats.activation == ACTIVATION_RELU &&
+                          (!adds || epilogue->floats.residual_first)));
 }
 
 static void finish_whole(const struct product_i8 *product, const int32_t *sums,
@@ -214,23 +225,27 @@ static void finish_whole(const struct product_i8 *product, const int32_t *sums,
                               : epilogue->floats.residual ? RESIDUAL_FLOATS
                                                           : RESIDUAL_NONE;
     bool clips = epilogue->floats.activation != ACTIVATION_NONE;
-    if (!epilogue->integers && adds == RESIDUAL_NONE && !clips) {
-        finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, false, NULL);
+#define FINISH(by_rows, to_integers, kind, clips) \
+    finish_plain(product, sums, panel, rows, column, by_rows, to_integers, kind, clips, NULL)
+    if (epilogue->row) {
+        if (adds == RESIDUAL_FLOATS) {
+            FINISH(true, false, RESIDUAL_FLOATS, true);
+        } else if (clips) {
+            FINISH(true, false, RESIDUAL_NONE, true);
+        } else {
+            FINISH(true, false, RESIDUAL_NONE, false);
+        }
         return;
     }
     switch (2 * adds + (epilogue->integers != NULL)) {
-#define CASE(kind, to_integers)                                                         \
-    case 2 * kind + to_integers:                                                        \
-        finish_plain(product, sums, panel, rows, column, to_integers, kind, true, NULL);  \
-        return;
-        CASE(RESIDUAL_NONE, false)
-        CASE(RESIDUAL_NONE, true)
-        CASE(RESIDUAL_FLOATS, false)
-        CASE(RESIDUAL_FLOATS, true)
-        CASE(RESIDUAL_INTEGERS, false)
-        CASE(RESIDUAL_INTEGERS, true)
-#undef CASE
+        case 2 * RESIDUAL_NONE: FINISH(false, false, RESIDUAL_NONE, true); return;
+        case 2 * RESIDUAL_NONE + 1: FINISH(false, true, RESIDUAL_NONE, true); return;
+        case 2 * RESIDUAL_FLOATS: FINISH(false, false, RESIDUAL_FLOATS, true); return;
+        case 2 * RESIDUAL_FLOATS + 1: FINISH(false, true, RESIDUAL_FLOATS, true); return;
+        case 2 * RESIDUAL_INTEGERS: FINISH(false, false, RESIDUAL_INTEGERS, true); return;
+        case 2 * RESIDUAL_INTEGERS + 1: FINISH(false, true, RESIDUAL_INTEGERS, true); return;
     }
+#undef FINISH
 }
 
 /// As `finish_whole`, with an activation that is worth a pass of its own and no residual.
@@ -238,7 +253,11 @@ static void finish_activated(const struct product_i8 *product, const int32_t *su
                              const struct panel_i8 *panel, struct range rows, size_t column) {
     const struct epilogue_i8 *epilogue = product->epilogue;
     _Alignas(64) float activated[TILE_SUMS];
-    finish_plain(product, sums, panel, rows, column, false, RESIDUAL_NONE, true, activated);
+    if (epilogue->row) {
+        finish_plain(product, sums, panel, rows, column, true, false, RESIDUAL_NONE, true, activated);
+    } else {
+        finish_plain(product, sums, panel, rows, column, false, false, RESIDUAL_NONE, true, activated);
+    }
     activate_block(activated, (rows.end - rows.begin) * TILE_COLUMNS, epilogue->floats.activation);
     struct v_quantizer quantizer = quantizer_of(epilogue->inverse_scale, epilogue->output_zero_point);
     const float *own = activated;
@@ -389,7 +408,8 @@ static void multiply_group(const struct product_i8 *product, struct range rows,
                     .run_stride = product->run_stride,
                     .runs = product->runs,
                     .depth_groups = ((end - begin) / product->runs + DEPTH_GROUP - 1) / DEPTH_GROUP,
-                    .adds = begin > 0,
+                    .from = begin > 0 ? waiting + (index * PANEL_GROUP + i) * TILE_SUMS : prepared[i].first,
+                    .from_stride = begin > 0 ? TILE_COLUMNS : 0,
                 };
                 if (PREFETCHES_RESULT && end == product->depth) {
                     prefetch_result(product, own, columns);

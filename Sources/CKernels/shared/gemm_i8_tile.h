@@ -21,7 +21,7 @@ enum {
     PREFETCH_AHEAD = 8192,
 };
 
-/// One register tile over one block of depth: sums[r, c] (+)= sum over d of a[r, d] * weight[c, d].
+/// One register tile over one block of depth: sums[r, c] = from[r, c] + sum over d of a[r, d] * weight[c, d].
 ///
 /// Levels that have PATCHES take the depth in `runs` runs of depth_groups each, which lie run_stride bytes
 /// from each other; the others have one run. Rows are row_stride bytes apart, GATHERED_STRIDE without STRIDES.
@@ -29,9 +29,10 @@ struct tile_i8 {
     const int8_t *a;      // [runs, rows, depth_groups * DEPTH_GROUP], SIGN_OFFSET added
     const int8_t *panel;  // [runs * depth_groups, TILE_COLUMNS, DEPTH_GROUP]
     int32_t *sums;        // [TILE_ROWS, TILE_COLUMNS]
+    const int32_t *from;  // as sums, which it may be, from_stride apart: 0 where all rows begin alike
+    size_t from_stride;
     size_t row_stride, run_stride;
     size_t runs, depth_groups;
-    bool adds;  // to what is in `sums`; else they are overwritten
 };
 
 /// Four bytes of the left operand.

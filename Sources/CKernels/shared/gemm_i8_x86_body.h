@@ -17,8 +17,8 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            const int32_t *from = tile->sums + r * TILE_COLUMNS + v * VECTOR_LANES;
-            sums[r][v] = tile->adds ? *(const ivec_anywhere *)from : (ivec){0};
+            const int32_t *from = tile->from + r * tile->from_stride + v * VECTOR_LANES;
+            sums[r][v] = *(const ivec_anywhere *)from;
         }
     }
 
