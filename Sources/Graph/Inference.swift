@@ -34,10 +34,12 @@ extension Op {
     }
   }
 
-  /// Whether inputs may be quantized: the left operand and the residual of an integer product, a view's source.
+  /// Whether inputs may be quantized: the left operand and the residual of an integer product, what is moved as
+  /// it is.
   package var readsIntegers: Bool {
     switch self {
-    case .linear, .conv2D, .maxPool, .reshape: true
+    case .linear, .conv2D, .maxPool: true
+    case .reshape, .slice, .concatenate: true
     default: false
     }
   }
@@ -46,7 +48,15 @@ extension Op {
   package var writesIntegers: Bool {
     switch self {
     case .linear, .conv2D, .layerNorm, .groupNorm, .activation, .gatedGELU: true
-    case .maxPool, .reshape, .quantize: true
+    case .maxPool, .quantize, .reshape, .slice, .concatenate: true
+    default: false
+    }
+  }
+
+  /// Whether numbers are moved as they are stored.
+  package var keepsNumbers: Bool {
+    switch self {
+    case .reshape, .slice, .concatenate: true
     default: false
     }
   }

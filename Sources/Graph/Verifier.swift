@@ -61,6 +61,11 @@ extension Graph {
       throw GraphFault(
         description: "\(place): output is \(self[node.output].shape), inferred \(inferred)")
     }
+    if node.op.keepsNumbers,
+      let other = node.inputs.first(where: { self[$0].quantization != output.quantization })
+    {
+      throw GraphFault(description: "\(place): value \(other.index) is quantized otherwise than the output")
+    }
   }
 
   private func check(_ value: ValueID, _ place: String) throws(GraphFault) {

@@ -33,7 +33,13 @@ package final class Machine {
 
   /// A graph as this machine computes it fastest or, where that takes more memory than there is now, with all
   /// the integers that its weights ask for.
+  /// Large images are computed in strips unless someone wants to see them whole.
   package func optimize(_ graph: Graph, free: FreeMemory? = FreeMemory()) -> Graph {
+    let optimized = choosingFloats(graph, free: free)
+    return observer == nil ? Optimizer.cutIntoStrips(optimized) : optimized
+  }
+
+  private func choosingFloats(_ graph: Graph, free: FreeMemory?) -> Graph {
     guard prefersFloats, !kernels.hasDotProducts else { return Optimizer.optimize(graph) }
     let fastest = Optimizer.optimize(graph, for: kernels)
     guard !ignoresMemory, let free, need([fastest]).peak > free.byteCount else { return fastest }

@@ -18,6 +18,8 @@ final class Arena {
 
   /// Where a value lies; `nil` for constants.
   func address(of value: ValueID) -> UnsafeMutableRawPointer? {
-    lifetimes.bufferOfValue[value.index].map { memory + plan.offsets[$0] }
+    lifetimes.bufferOfValue[value.index].map {
+      memory + plan.offsets[$0] + lifetimes.offsetOfValue[value.index]
+    }
   }
 }

@@ -77,7 +77,7 @@ struct InfoCommand: ParsableCommand {
     }
     let kernels = try KernelTable.chosen()
     for (index, built) in try ComponentReport.graphs(folder).enumerated() {
-      let optimized = Optimizer.optimize(built, for: kernels)
+      let optimized = Optimizer.cutIntoStrips(Optimizer.optimize(built, for: kernels))
       if graph {
         print("-- as built\n\(built.listing)\n-- after the passes\n\(optimized.listing)")
       }

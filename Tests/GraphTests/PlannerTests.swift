@@ -61,4 +61,38 @@ import Testing
     let buffer = try #require(lifetimes.bufferOfValue[early.id.index])
     #expect(lifetimes.buffers[buffer].last == g.graph.nodes.count)
   }
+
+  @Test func whatLiesInOnePieceIsAView() throws {
+    let g = GraphBuilder(weights: NoWeights())
+    let x = try g.activation(.tanh, g.input("x", [1, 6, 4]))
+    let rows = try g.slice(x, axis: 1, 2..<5)
+    let columns = try g.slice(x, axis: 2, 1..<3)
+    g.output("rows", try g.activation(.relu, rows))
+    g.output("columns", try g.activation(.relu, columns))
+    let lifetimes = Lifetimes(g.graph)
+    let buffer = try #require(lifetimes.bufferOfValue[x.id.index])
+    #expect(lifetimes.bufferOfValue[rows.id.index] == buffer)
+    #expect(lifetimes.offsetOfValue[rows.id.index] == 2 * 4 * 4)
+    #expect(lifetimes.bufferOfValue[columns.id.index] != buffer)
+    // Until the view's last reader.
+    #expect(lifetimes.buffers[buffer].last == 3)
+  }
+
+  @Test func whatIsConcatenatedIsMadeInItsPlace() throws {
+    let g = GraphBuilder(weights: NoWeights())
+    let x = g.input("x", [1, 2, 4])
+    let first = try g.activation(.tanh, x)
+    let second = try g.activation(.relu, x)
+    let whole = try g.concatenate([first, x, second], axis: 1)
+    g.output("y", try g.activation(.tanh, whole))
+    let lifetimes = Lifetimes(g.graph)
+    let buffer = try #require(lifetimes.bufferOfValue[whole.id.index])
+    #expect(lifetimes.bufferOfValue[first.id.index] == buffer)
+    #expect(lifetimes.bufferOfValue[second.id.index] == buffer)
+    #expect(lifetimes.bufferOfValue[x.id.index] != buffer)
+    let offsets = [first, second, whole].map { lifetimes.offsetOfValue[$0.id.index] }
+    #expect(offsets == [0, 64, 0])
+    #expect(lifetimes.buffers[buffer].first == 0)
+    #expect(lifetimes.highest.byteCount == 64 + 128)
+  }
 }

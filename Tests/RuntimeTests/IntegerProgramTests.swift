@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Random numbers, matrices and convolutions among them as 8-bit integers that ask for `activations`.
-private struct IntegerWeights: WeightSource {
+struct IntegerWeights: WeightSource {
   var activations: Weight.Activations
   let shapes: [String: Shape]
   var names: [String] { shapes.keys.sorted() }

@@ -1,7 +1,8 @@
 /// When each piece of memory is in use, in steps of the program.
 ///
-/// A buffer holds one value, or several that share memory: a reshape and what it reshapes, or an
-/// elementwise result written over its dying input.
+/// A buffer holds one value, or several that share memory: a reshape and what it reshapes, a slice that lies in
+/// one piece, values that are concatenated, which are made where they belong, or an elementwise result written
+/// over its dying input.
 package struct Lifetimes: Sendable {
   /// One piece of memory.
   package struct Buffer: Hashable, Sendable {
@@ -22,37 +23,103 @@ package struct Lifetimes: Sendable {
   /// The buffer that holds each value; `nil` for values without memory of their own in the arena
   /// (constants, and values that nobody makes or reads).
   package private(set) var bufferOfValue: [Int?]
+  /// Where each value begins in its buffer, in bytes.
+  package private(set) var offsetOfValue: [Int]
 
   package init(_ graph: Graph) {
     bufferOfValue = [Int?](repeating: nil, count: graph.values.count)
+    offsetOfValue = [Int](repeating: 0, count: graph.values.count)
     let lastReads = Lifetimes.lastReads(graph)
+    let homes = Lifetimes.homes(graph)
     for port in graph.inputs {
-      define(port.value, graph, step: -1, last: lastReads[port.value.index])
+      define(port.value, graph, step: -1, lastReads, homes)
     }
     for (step, node) in graph.nodes.enumerated() {
       if case .constant = node.op { continue }
-      let last = max(lastReads[node.output.index], step)
-      if let shared = sharedBuffer(node, at: step, graph, lastReads) {
-        bufferOfValue[node.output.index] = shared
-        buffers[shared].last = max(buffers[shared].last, last)
+      let output = node.output
+      if let input = node.viewedInput(graph), let buffer = bufferOfValue[input.index] {
+        share(buffer, output, offset: offsetOfValue[input.index] + node.viewOffset(graph))
+      } else if homes[output.index] == nil, bufferOfValue[output.index] == nil,
+        let shared = sharedBuffer(node, at: step, graph)
+      {
+        share(shared, output, offset: 0)
       } else {
-        define(node.output, graph, step: step, last: last)
+        define(output, graph, step: step, lastReads, homes)
+      }
+      if let buffer = bufferOfValue[output.index] {
+        buffers[buffer].last = max(buffers[buffer].last, lastReads[output.index], step)
       }
     }
   }
 
-  private mutating func define(_ value: ValueID, _ graph: Graph, step: Int, last: Int) {
-    bufferOfValue[value.index] = buffers.count
-    buffers.append(Buffer(byteCount: graph[value].byteCount, first: step, last: max(last, step)))
+  private mutating func share(_ buffer: Int, _ value: ValueID, offset: Int) {
+    bufferOfValue[value.index] = buffer
+    offsetOfValue[value.index] = offset
+  }
+
+  /// A buffer for a value, or its place in that of what it will be a part of.
+  private mutating func define(
+    _ value: ValueID, _ graph: Graph, step: Int, _ lastReads: [Int], _ homes: [Home?]
+  ) {
+    guard bufferOfValue[value.index] == nil else { return }
+    if let home = homes[value.index] {
+      define(home.whole, graph, step: step, lastReads, homes)
+      guard let buffer = bufferOfValue[home.whole.index] else { return }
+      share(buffer, value, offset: offsetOfValue[home.whole.index] + home.offset)
+    } else {
+      bufferOfValue[value.index] = buffers.count
+      let last = max(lastReads[value.index], step)
+      buffers.append(Buffer(byteCount: graph[value].byteCount, first: step, last: last))
+    }
+  }
+
+  /// The step at which most memory is in use, and how much that is: no plan can do with less.
+  package var highest: (step: Int, byteCount: Int) {
+    let steps = (buffers.map(\.last).max() ?? -1) + 2
+    var change = [Int](repeating: 0, count: steps + 1)
+    for buffer in buffers {
+      change[buffer.first + 1] += ArenaPlan.aligned(buffer.byteCount)
+      change[buffer.last + 2] -= ArenaPlan.aligned(buffer.byteCount)
+    }
+    var (now, best) = (0, (step: -1, byteCount: 0))
+    for (index, difference) in change.enumerated() {
+      now += difference
+      if now > best.byteCount { best = (index - 1, now) }
+    }
+    return best
+  }
+
+  /// Where a value belongs that is a part of another.
+  private struct Home {
+    let whole: ValueID
+    let offset: Int
+  }
+
+  /// The homes of values that a concatenation puts one behind the other in memory, by value. Graph inputs,
+  /// constants and views have their places already; of what is concatenated twice the first place counts.
+  private static func homes(_ graph: Graph) -> [Home?] {
+    var homes = [Home?](repeating: nil, count: graph.values.count)
+    var isMade = [Bool](repeating: false, count: graph.values.count)
+    for node in graph.nodes {
+      if case .constant = node.op { continue }
+      isMade[node.output.index] = node.viewedInput(graph) == nil
+    }
+    for port in graph.outputs { isMade[port.value.index] = false }
+    for node in graph.nodes {
+      guard case .concatenate(let op) = node.op, graph[node.output].lies(inOnePieceBy: op.axis) else { continue }
+      var offset = 0
+      for input in node.inputs {
+        if isMade[input.index], homes[input.index] == nil {
+          homes[input.index] = Home(whole: node.output, offset: offset)
+        }
+        offset += graph[input].byteCount
+      }
+    }
+    return homes
   }
 
   /// The buffer of an input that the node's output may take over.
-  private func sharedBuffer(
-    _ node: Node, at step: Int, _ graph: Graph, _ lastReads: [Int]
-  ) -> Int? {
-    if case .reshape = node.op {
-      return bufferOfValue[node.inputs[0].index]
-    }
+  private func sharedBuffer(_ node: Node, at step: Int, _ graph: Graph) -> Int? {
     for position in node.op.overwritableInputs {
       let input = node.inputs[position]
       guard let buffer = bufferOfValue[input.index],
@@ -68,7 +135,7 @@ package struct Lifetimes: Sendable {
     return nil
   }
 
-  /// The last step that reads each value, through reshapes; `nodes.count` for outputs of the graph.
+  /// The last step that reads each value, through views; `nodes.count` for outputs of the graph.
   private static func lastReads(_ graph: Graph) -> [Int] {
     var last = [Int](repeating: -1, count: graph.values.count)
     for (step, node) in graph.nodes.enumerated() {
@@ -76,10 +143,35 @@ package struct Lifetimes: Sendable {
     }
     for port in graph.outputs { last[port.value.index] = graph.nodes.count }
     for node in graph.nodes.reversed() {
-      guard case .reshape = node.op, let source = node.inputs.first else { continue }
+      guard let source = node.viewedInput(graph) else { continue }
       last[source.index] = max(last[source.index], last[node.output.index])
     }
     return last
+  }
+}
+
+extension ValueInfo {
+  /// Whether pieces along an axis lie one behind the other in memory.
+  fileprivate func lies(inOnePieceBy axis: Int) -> Bool {
+    shape.extents.prefix(axis).allSatisfy { $0 == 1 } && quantization != .rows
+  }
+}
+
+extension Node {
+  /// The input whose memory the output is a piece of; `nil` where it has its own.
+  fileprivate func viewedInput(_ graph: Graph) -> ValueID? {
+    switch op {
+    case .reshape: inputs[0]
+    case .slice(let op): graph[inputs[0]].lies(inOnePieceBy: op.axis) ? inputs[0] : nil
+    default: nil
+    }
+  }
+
+  /// Where a view begins in what it shows, in bytes.
+  fileprivate func viewOffset(_ graph: Graph) -> Int {
+    guard case .slice(let op) = op else { return 0 }
+    let input = graph[inputs[0]]
+    return input.byteCount / input.shape[op.axis] * op.range.lowerBound
   }
 }
 

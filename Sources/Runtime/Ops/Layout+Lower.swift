@@ -136,46 +136,60 @@ extension Lowering {
 
   func slice(_ op: Slice, _ node: Node) -> [Step] {
     let input = shape(node.inputs[0])
-    let inner = Shape(Array(input.extents[(op.axis + 1)...])).count
     let outer = Shape(Array(input.extents[..<op.axis])).count
+    let stride = byteCount(node.inputs[0]) / outer
+    let columns = byteCount(node.output) / outer
     let copy = RowCopy(
-      x: source(node.inputs[0]) + op.range.lowerBound * inner, xStride: input[op.axis] * inner,
-      y: target(node.output), yStride: op.range.count * inner, columns: op.range.count * inner)
-    return [rowCopyStep(copy, rows: outer)]
+      x: bytes(node.inputs[0]) + stride / input[op.axis] * op.range.lowerBound, xStride: stride,
+      y: bytes(node.output), yStride: columns, byteCount: columns)
+    return rowCopySteps(copy, rows: outer)
   }
 
   func concatenate(_ op: Concatenate, _ node: Node) -> [Step] {
-    let output = shape(node.output)
-    let inner = Shape(Array(output.extents[(op.axis + 1)...])).count
-    let outer = Shape(Array(output.extents[..<op.axis])).count
+    let outer = Shape(Array(shape(node.output).extents[..<op.axis])).count
+    let stride = byteCount(node.output) / outer
     var offset = 0
-    return node.inputs.map { input in
-      let columns = shape(input)[op.axis] * inner
+    return node.inputs.flatMap { input in
+      let columns = byteCount(input) / outer
       let copy = RowCopy(
-        x: source(input), xStride: columns, y: target(node.output) + offset,
-        yStride: output[op.axis] * inner, columns: columns)
+        x: bytes(input), xStride: columns, y: bytes(node.output) + offset, yStride: stride,
+        byteCount: columns)
       offset += columns
-      return rowCopyStep(copy, rows: outer)
+      return rowCopySteps(copy, rows: outer)
     }
   }
 
-  private func rowCopyStep(_ copy: RowCopy, rows: Int) -> Step {
-    RangeStep(Split(rows, tiles: tiles(operations: rows * copy.columns / 8))) { copy.run($0) }
+  /// Where a value's numbers lie, of whichever type.
+  private func bytes(_ value: ValueID) -> UnsafeMutableRawPointer {
+    switch graph[value].elementType {
+    case .i8: UnsafeMutableRawPointer(integers(value))
+    default: UnsafeMutableRawPointer(mutating: source(value))
+    }
+  }
+
+  private func byteCount(_ value: ValueID) -> Int {
+    precondition(graph[value].quantization != .rows, "rows with scales are not cut")
+    return graph[value].byteCount
+  }
+
+  /// None for what lies where it belongs: the planner has made a view of it.
+  private func rowCopySteps(_ copy: RowCopy, rows: Int) -> [Step] {
+    guard copy.x != copy.y else { return [] }
+    let split = Split(rows, tiles: tiles(operations: rows * copy.byteCount / 32))
+    return [RangeStep(split) { copy.run($0) }]
   }
 }
 
-/// Rows copied from one stride to another.
+/// Rows copied from one stride to another; all counts in bytes.
 private struct RowCopy {
-  let x: UnsafePointer<Float>
+  let x: UnsafeMutableRawPointer
   let xStride: Int
-  let y: UnsafeMutablePointer<Float>
+  let y: UnsafeMutableRawPointer
   let yStride: Int
-  let columns: Int
+  let byteCount: Int
 
   func run(_ rows: Range<Int>) {
-    for row in rows {
-      memcpy(y + row * yStride, x + row * xStride, columns * MemoryLayout<Float>.stride)
-    }
+    for row in rows { memcpy(y + row * yStride, x + row * xStride, byteCount) }
   }
 }
 
