@@ -39,7 +39,7 @@ import Testing
   /// An encoder's beginning: a block, then half as many rows.
   private func encoder(_ activations: Weight.Activations) throws -> Graph {
     let g = builder(activations)
-    var t = try g.conv2D(g.input("x", [1, 67, 9, 4]), at: Scope("in"), to: 24, kernel: 3)
+    var t = try g.conv2D(g.input("x", [1, 131, 9, 4]), at: Scope("in"), to: 24, kernel: 3)
     t = try block(t, g)
     t = try g.conv2D(t, at: Scope("down"), to: 4, kernel: 3, stride: 2)
     g.output("y", t)
