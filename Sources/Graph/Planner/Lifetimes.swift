@@ -40,9 +40,9 @@ package struct Lifetimes: Sendable {
       if let input = node.viewedInput(graph), let buffer = bufferOfValue[input.index] {
         share(buffer, output, offset: offsetOfValue[input.index] + node.viewOffset(graph))
       } else if homes[output.index] == nil, bufferOfValue[output.index] == nil,
-        let shared = sharedBuffer(node, at: step, graph)
+        let input = overwrittenInput(node, at: step, graph), let buffer = bufferOfValue[input.index]
       {
-        share(shared, output, offset: 0)
+        share(buffer, output, offset: offsetOfValue[input.index])
       } else {
         define(output, graph, step: step, lastReads, homes)
       }
@@ -118,19 +118,18 @@ package struct Lifetimes: Sendable {
     return homes
   }
 
-  /// The buffer of an input that the node's output may take over.
-  private func sharedBuffer(_ node: Node, at step: Int, _ graph: Graph) -> Int? {
+  /// The input whose memory the node's output may take over.
+  private func overwrittenInput(_ node: Node, at step: Int, _ graph: Graph) -> ValueID? {
     for position in node.op.overwritableInputs {
       let input = node.inputs[position]
       guard let buffer = bufferOfValue[input.index],
         graph[input].byteCount == graph[node.output].byteCount,
-        buffers[buffer].byteCount == graph[node.output].byteCount,
         buffers[buffer].last == step,
         !node.inputs.enumerated().contains(where: {
           $0.offset != position && bufferOfValue[$0.element.index] == buffer
         })
       else { continue }
-      return buffer
+      return input
     }
     return nil
   }
