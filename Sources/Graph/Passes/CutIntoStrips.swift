@@ -36,7 +36,10 @@ private struct Stretch {
   /// How far from the highest point a stretch may end.
   private static let reach = 8
 
-  /// For each node behind a step that can be the last the longest stretch that is worth it.
+  /// How many first nodes are tried with a last one: a shorter stretch may read less.
+  private static let starts = 4
+
+  /// For each node behind a step that can be the last the longest stretches that are worth it.
   static func all(_ graph: Graph, at step: Int, strips: Int, _ allowance: Int) -> [Stretch] {
     guard graph.nodes.indices.contains(step) else { return [] }
     var lastReads = [Int](repeating: -1, count: graph.values.count)
@@ -45,16 +48,21 @@ private struct Stretch {
     }
     for port in graph.outputs { lastReads[port.value.index] = graph.nodes.count }
     let around = graph.nodes.indices[step...].prefix(reach).prefix(while: graph.canBeCut)
-    return around.filter(graph.cutsExactly).compactMap { end in
-      let first = graph.first(endingAt: end, strips: strips, lastReads, allowance)
-      return first.flatMap { $0 <= step ? Stretch(nodes: $0..<end + 1) : nil }
+    return around.filter(graph.cutsExactly).flatMap { end in
+      guard let first = graph.first(endingAt: end, strips: strips, lastReads, allowance) else {
+        return [Stretch]()
+      }
+      return (first...max(first, step)).prefix(starts).filter { $0 <= step }.map {
+        Stretch(nodes: $0..<end + 1)
+      }
     }
   }
 }
 
 extension Graph {
   /// The first node of the longest stretch with a given last one that does no more than `allowance` operations
-  /// twice, counted by a strip in the middle; `nil` if there is none.
+  /// twice, counted by a strip in the middle (the first and the last one have an edge each); `nil` if there is
+  /// none.
   fileprivate func first(endingAt end: Int, strips: Int, _ lastReads: [Int], _ allowance: Int) -> Int? {
     let height = self[nodes[end].output].shape[1]
     guard height >= 8 * strips else { return nil }
@@ -67,7 +75,7 @@ extension Graph {
       else { break }
       let whole = self[node.output].shape[1]
       repeated += cost(of: node).operationCount * (strip.output.count * strips - whole) / whole
-      guard repeated <= allowance else { break }
+      guard repeated / strips * (strips - 1) <= allowance else { break }
       for (input, rows) in zip(node.inputs, strip.inputs) { needed[input] = needed[input].joined(rows) }
       first = index
     }
