@@ -8,6 +8,10 @@
 
 #include "include/ckernels.h"
 
+// Levels give the same bits: whether a product is rounded before it is added must not be the compiler's choice. Where
+// it is not to be, fused multiply-adds are written as such.
+#pragma STDC FP_CONTRACT OFF
+
 // SwiftPM defines DEBUG in debug builds; release builds have no NDEBUG, so assert() cannot be used there.
 #ifdef DEBUG
 #define ASSUME(condition) assert(condition)
@@ -23,7 +27,17 @@
 #define ALWAYS_INLINE static inline __attribute__((unused))
 #endif
 
-/// An activation of one number in double precision: the specification.
+enum {
+    SUM_LANES = 16,            // of sums over rows, see shared/row_sums.h
+    ATTENTION_SOME_KEYS = 96,  // keys of a tile where there is more than one
+};
+
+#define LOG2_E 1.44269504088896341f
+
+/// For loops over rows and vectors of a tile, whose counts are constants.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+/// An activation of one number.
 float activate_scalar(float x, enum activation activation);
 
 /// How a row of numbers between low <= 0 and high >= 0 is quantized (see quantize_rows_i8_fn).
@@ -51,6 +65,11 @@ extern const struct gemm_i8_kernels gemm_i8_avx512vnni;
 extern const struct gemm_i8_kernels gemm_i8_neon;
 extern const struct gemm_i8_kernels gemm_i8_dotprod;
 extern const struct gemm_i8_kernels gemm_i8_i8mm;
+size_t winograd_scratch_count_scalar(const struct conv2d_f32_args *args, size_t tile_count);
+void winograd_scalar(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
+                     size_t tile_end, size_t panel_begin, size_t panel_end);
+void attention_f32_scalar(const struct attention_f32_args *args, float *scratch, size_t query_begin,
+                          size_t query_end);
 void quantize_i8_scalar(int8_t *y, const float *x, size_t count, float inverse_scale,
                         int zero_point);
 void quantize_rows_i8_scalar(int8_t *y, const float *x, size_t rows, size_t columns);

@@ -1,4 +1,5 @@
 import CKernels
+import Glibc
 import TestSupport
 import Testing
 
@@ -39,6 +40,51 @@ private struct AttentionCase: Sendable {
   }
 }
 
+extension AttentionCase {
+  /// With and without biases, causal or not.
+  fileprivate var variants: [AttentionCase] {
+    [false, true].flatMap { causal in
+      [false, true].map { isBiased in
+        var own = self
+        own.causal = causal
+        own.bias = isBiased ? randoms(keys, seed: 4, in: -3...3) : nil
+        own.relativeBias = isBiased ? randoms(queries + keys - 1, seed: 5, in: -3...3) : nil
+        return own
+      }
+    }
+  }
+
+  /// What is to come out, in double precision.
+  fileprivate var formula: [Float] {
+    let stride = dimension + 3
+    func numbers(_ tokens: Int, seed: UInt64) -> [Double] {
+      randoms((tokens - 1) * stride + dimension, seed: seed, in: range).map(Double.init)
+    }
+    let q = numbers(queries, seed: 1)
+    let k = numbers(keys, seed: 2)
+    let v = numbers(keys, seed: 3)
+    var y = [Float](repeating: -7, count: (queries - 1) * stride + dimension)
+    for query in 0..<queries {
+      let visible = causal ? min(keys, query + 1) : keys
+      let weights: [Double] = (0..<visible).map { key in
+        var score = 0.0
+        for d in 0..<dimension { score += q[query * stride + d] * k[key * stride + d] }
+        score *= Double(scale)
+        if let bias { score += Double(bias[key]) }
+        if let relativeBias { score += Double(relativeBias[key - query + queries - 1]) }
+        return exp(score)
+      }
+      let sum = weights.reduce(0, +)
+      for d in 0..<dimension {
+        var value = 0.0
+        for key in 0..<visible { value += weights[key] * v[key * stride + d] }
+        y[query * stride + d] = Float(value / sum)
+      }
+    }
+    return y
+  }
+}
+
 private let shapes =
   [1, 3, 8, 31, 32, 40, 64, 65, 80].map { AttentionCase(queries: 19, keys: 67, dimension: $0) }
   + [1, 2, 15, 16, 17, 33].map { AttentionCase(queries: $0, keys: 64, dimension: 24) }
@@ -50,18 +96,18 @@ private let shapes =
   ]
 
 @Suite struct AttentionTests {
+  @Test(arguments: shapes.indices)
+  func scalarIsNearTheFormula(shape: Int) {
+    for attention in shapes[shape].variants {
+      let limit = 2e-5 * attention.range.upperBound
+      #expect(maxError(attention.run(.scalar), attention.formula) <= limit)
+    }
+  }
+
   @Test(arguments: Level.beyondScalar, shapes.indices)
-  func matchesScalar(level: Level, shape: Int) {
-    var attention = shapes[shape]
-    for causal in [false, true] {
-      attention.causal = causal
-      for bias in [nil, randoms(attention.keys, seed: 4, in: -3...3)] {
-        attention.bias = bias
-        let count = attention.queries + attention.keys - 1
-        attention.relativeBias = bias == nil ? nil : randoms(count, seed: 5, in: -3...3)
-        let limit = 2e-5 * attention.range.upperBound
-        #expect(maxError(attention.run(level), attention.run(.scalar)) <= limit)
-      }
+  func equalsScalar(level: Level, shape: Int) {
+    for attention in shapes[shape].variants {
+      #expect(areEqual(attention.run(level), attention.run(.scalar)))
     }
   }
 

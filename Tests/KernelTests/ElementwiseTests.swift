@@ -40,6 +40,10 @@ private let binaries = [BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIV
     }
     let x = dense + wide + [0, -0.0, 87.5, 88.8, 89.1, 103.9, 104.1, -87.5, -88.8, -103.9, -104.1]
     let y = output(of: x) { level.table.pointee.activate_f32($0, $1, x.count, activation) }
+    let scalar = output(of: x) {
+      Level.scalar.table.pointee.activate_f32($0, $1, x.count, activation)
+    }
+    #expect(areEqual(y, scalar))
     for (x, y) in zip(x, y) {
       let error = abs(Double(y) - exact(Double(x), activation))
       #expect(error <= bound(Double(x), activation), "\(x) gives \(y)")
@@ -109,14 +113,14 @@ private let binaries = [BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIV
       let affine = output(of: x, inPlace: inPlace) {
         level.table.pointee.affine_f32($0, $1, x.count, 1.7, -0.3)
       }
-      #expect(maxError(affine, x.map { $0 * 1.7 - 0.3 }) <= 3e-7)
+      #expect(areEqual(affine, x.map { Float(-0.3).addingProduct($0, 1.7) }))
       let modulated = output(of: x, inPlace: inPlace) {
         level.table.pointee.modulate_f32($0, $1, scale.start, shift.start, rows, columns)
       }
       let expected = x.indices.map {
-        x[$0] * (1 + scale.values[$0 % columns]) + shift.values[$0 % columns]
+        shift.values[$0 % columns].addingProduct(x[$0], 1 + scale.values[$0 % columns])
       }
-      #expect(maxError(modulated, expected) <= 5e-7)
+      #expect(areEqual(modulated, expected))
     }
   }
 
@@ -126,18 +130,18 @@ private let binaries = [BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIV
     let x = randoms(rows * columns, seed: 1)
     let residual = GuardedBuffer(randoms(rows * columns, seed: 2))
     let gate = GuardedBuffer(randoms(columns, seed: 3))
-    let expected = x.indices.map { residual.values[$0] + gate.values[$0 % columns] * x[$0] }
+    let expected = x.indices.map { residual.values[$0].addingProduct(gate.values[$0 % columns], x[$0]) }
     for inPlace in [false, true] {
       let y = output(of: x, inPlace: inPlace) {
         level.table.pointee.gate_add_f32($0, $1, gate.start, residual.start, rows, columns)
       }
-      #expect(maxError(y, expected) <= 3e-7)
+      #expect(areEqual(y, expected))
     }
     _ = output(of: x) { _, x in
       level.table.pointee.gate_add_f32(
         residual.start, x, gate.start, residual.start, rows, columns)
     }
-    #expect(maxError(residual.values, expected) <= 3e-7)
+    #expect(areEqual(residual.values, expected))
 
     let pairs = randoms(rows * 2 * columns, seed: 4, in: -4...4)
     let gated = output(of: pairs, count: rows * columns) {
@@ -148,6 +152,10 @@ private let binaries = [BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIV
       return Float(Double(pairs[left]) * exact(Double(pairs[left + columns]), ACTIVATION_GELU))
     }
     #expect(maxError(gated, products) <= 4 * 2e-6 * 4)
+    let scalar = output(of: pairs, count: rows * columns) {
+      Level.scalar.table.pointee.geglu_f32($0, $1, rows, columns)
+    }
+    #expect(areEqual(gated, scalar))
   }
 
   @Test(arguments: Level.running, vectorCounts)
@@ -167,6 +175,11 @@ private let binaries = [BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_DIV
             $0, $1, scale.start, shift.start, 4, channels, activation)
         }
         #expect(maxError(y, expected) <= 5e-6)
+        let scalar = output(of: x) {
+          Level.scalar.table.pointee.scale_shift_f32(
+            $0, $1, scale.start, shift.start, 4, channels, activation)
+        }
+        #expect(areEqual(y, scalar))
       }
     }
   }

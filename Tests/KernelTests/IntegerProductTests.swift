@@ -180,13 +180,12 @@ private let integerShapes: [ConvolutionCase] = [
   }
 
   @Test(arguments: Level.beyondScalar)
-  func activationsBehindIntegerResidualsComeNearScalar(level: Level) {
+  func activationsBehindIntegerResidualsEqualScalars(level: Level) {
     for isFirst in [false, true] {
       var product = IntegerCase(rows: 15, columns: 37, depth: 40)
       product.epilogue.addsIntegers = true
       product.epilogue.floats = EpilogueCase(residualFirst: isFirst, activation: ACTIVATION_SILU)
-      let error = maxError(product.run(level).floats.y.values, product.run(.scalar).floats.y.values)
-      #expect(error <= 3e-5)
+      #expect(areEqual(product.run(level).floats.y.values, product.run(.scalar).floats.y.values))
     }
   }
 
@@ -205,11 +204,10 @@ private let integerShapes: [ConvolutionCase] = [
   }
 
   @Test(arguments: Level.beyondScalar, EpilogueCase.activations.indices)
-  func activationsComeNearScalar(level: Level, index: Int) {
+  func activationsEqualScalars(level: Level, index: Int) {
     var product = IntegerCase(rows: 15, columns: 37, depth: 40)
     product.epilogue.floats.activation = EpilogueCase.activations[index]
-    let error = maxError(product.run(level).floats.y.values, product.run(.scalar).floats.y.values)
-    #expect(error <= 3e-5)
+    #expect(areEqual(product.run(level).floats.y.values, product.run(.scalar).floats.y.values))
   }
 
   @Test(arguments: Level.running, [40, 3000])

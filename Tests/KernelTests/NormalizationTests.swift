@@ -103,6 +103,31 @@ private func rowwise(
     }
   }
 
+  @Test(arguments: Level.beyondScalar, vectorCounts)
+  func rowsEqualScalars(level: Level, columns: Int) {
+    let mask = GuardedBuffer([0.5, 0, 1.25])
+    let gain = GuardedBuffer(randoms(columns, seed: 2))
+    let bias = GuardedBuffer(randoms(columns, seed: 3))
+    for (seed, range) in rowKinds.enumerated() {
+      let x = randoms(3 * columns, seed: UInt64(seed), in: range)
+      func results(_ table: kernel_table) -> [[Float]] {
+        [
+          output(of: x) { table.layernorm_f32($0, $1, gain.start, bias.start, 3, columns, 1e-5) },
+          output(of: x) { table.layernorm_f32($0, $1, nil, bias.start, 3, columns, 1e-5) },
+          output(of: x) { table.rmsnorm_f32($0, $1, gain.start, 3, columns, 1e-6) },
+          output(of: x) { table.l2_normalize_f32($0, $1, 3, columns, 0.25) },
+          output(of: x) { table.softmax_f32($0, $1, 3, columns) },
+          output(of: x, count: columns) { table.mean_rows_f32($0, $1, mask.start, 3, columns) },
+          output(of: x, count: columns) { table.mean_rows_f32($0, $1, nil, 3, columns) },
+        ]
+      }
+      let pairs = zip(results(level.table.pointee), results(Level.scalar.table.pointee))
+      for (index, pair) in pairs.enumerated() {
+        #expect(areEqual(pair.0, pair.1), "kernel \(index)")
+      }
+    }
+  }
+
   @Test(arguments: Level.running, vectorCounts)
   func aNaNSpoilsItsRowOnly(level: Level, columns: Int) {
     for place in Set([0, columns / 2, columns - 1]) {
@@ -162,6 +187,10 @@ private func rowwise(
         #expect(abs(sums[channel] - sum) <= 1e-6 * Double(pixels))
         #expect(abs(squares[channel] - square) <= 1e-6 * Double(pixels))
       }
+      let found = sums + squares
+      Level.scalar.table.pointee.groupnorm_stats_f32(
+        &sums, &squares, x.start, pivot.start, pixels, channels)
+      #expect(found == sums + squares)
     }
   }
 }

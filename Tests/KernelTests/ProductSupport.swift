@@ -92,7 +92,7 @@ enum Split: Sendable, CaseIterable {
   }
 }
 
-/// The greatest difference that rounding may make in a sum of `depth` products of numbers in -1...1.
-func sumTolerance(_ depth: Int) -> Float { 2e-6 + 1e-7 * Float(depth) }
+/// Whether all numbers are equal, NaN to NaN and 0 to -0: what the contract promises of two levels.
+func areEqual(_ one: [Float], _ other: [Float]) -> Bool { maxError(one, other) == 0 }
 
 func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }

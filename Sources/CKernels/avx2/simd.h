@@ -36,10 +36,11 @@ ALWAYS_INLINE vec v_pow2(vec n) {
     __m256i bits = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
 }
+/// Halves, then neighbours: see row_sums.h.
 ALWAYS_INLINE float v_sum(vec a) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
+    x = _mm_add_ps(x, _mm_movehdup_ps(x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehl_ps(x, x)));
 }
 ALWAYS_INLINE float v_highest(vec a) {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -87,8 +88,10 @@ ALWAYS_INLINE vec v_scale(vec x, vec n) {
     vec half = v_round(v_mul(n, v_set1(0.5f)));
     return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
 }
-ALWAYS_INLINE vec v_floor(vec x) { return _mm256_floor_ps(x); }
-/// What is behind the point: x - floor(x).
-ALWAYS_INLINE vec v_fraction(vec x) { return v_sub(x, v_floor(x)); }
-/// x * 2^floor(n), n as for `v_scale`.
-ALWAYS_INLINE vec v_scale_floor(vec x, vec n) { return v_scale(x, v_floor(n)); }
+/// x without the nearest whole number: -1/2 ... 1/2, exactly.
+ALWAYS_INLINE vec v_rest(vec x) { return v_sub(x, v_round(x)); }
+/// The nearest whole number of x, whose rest is known.
+ALWAYS_INLINE vec v_whole(vec x, vec rest) {
+    (void)rest;
+    return v_round(x);
+}

@@ -29,11 +29,19 @@ ALWAYS_INLINE vec v_round(vec a) {
 }
 /// x * 2^n for whole n.
 ALWAYS_INLINE vec v_scale(vec x, vec n) { return _mm512_scalef_ps(x, n); }
-/// What is behind the point: x - floor(x).
-ALWAYS_INLINE vec v_fraction(vec x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-/// x * 2^floor(n), n as for `v_scale`.
-ALWAYS_INLINE vec v_scale_floor(vec x, vec n) { return _mm512_scalef_ps(x, n); }
-ALWAYS_INLINE float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
+/// x without the nearest whole number: -1/2 ... 1/2, exactly.
+ALWAYS_INLINE vec v_rest(vec x) {
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/// The nearest whole number of x, whose rest is known.
+ALWAYS_INLINE vec v_whole(vec x, vec rest) { return v_sub(x, rest); }
+/// Halves, then neighbours: see row_sums.h.
+ALWAYS_INLINE float v_sum(vec a) {
+    __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    x = _mm_add_ps(x, _mm_movehdup_ps(x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehl_ps(x, x)));
+}
 ALWAYS_INLINE float v_highest(vec a) { return _mm512_reduce_max_ps(a); }
 ALWAYS_INLINE vec v_from_f16(const uint16_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));

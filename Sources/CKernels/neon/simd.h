@@ -38,6 +38,7 @@ ALWAYS_INLINE vec v_pow2(vec n) {
     int32x4_t bits = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
     return vreinterpretq_f32_s32(vshlq_n_s32(bits, 23));
 }
+/// Neighbours: see row_sums.h.
 ALWAYS_INLINE float v_sum(vec a) { return vaddvq_f32(a); }
 ALWAYS_INLINE float v_highest(vec a) { return vmaxvq_f32(a); }
 ALWAYS_INLINE vec v_from_f16(const uint16_t *p) {
@@ -81,8 +82,10 @@ ALWAYS_INLINE vec v_scale(vec x, vec n) {
     vec half = v_round(v_mul(n, v_set1(0.5f)));
     return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
 }
-ALWAYS_INLINE vec v_floor(vec x) { return vrndmq_f32(x); }
-/// What is behind the point: x - floor(x).
-ALWAYS_INLINE vec v_fraction(vec x) { return v_sub(x, v_floor(x)); }
-/// x * 2^floor(n), n as for `v_scale`.
-ALWAYS_INLINE vec v_scale_floor(vec x, vec n) { return v_scale(x, v_floor(n)); }
+/// x without the nearest whole number: -1/2 ... 1/2, exactly.
+ALWAYS_INLINE vec v_rest(vec x) { return v_sub(x, v_round(x)); }
+/// The nearest whole number of x, whose rest is known.
+ALWAYS_INLINE vec v_whole(vec x, vec rest) {
+    (void)rest;
+    return v_round(x);
+}

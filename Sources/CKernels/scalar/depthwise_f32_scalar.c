@@ -1,15 +1,15 @@
-// The specification of depthwise convolution: plain loops, f64 accumulators.
+// The specification of depthwise convolution: plain loops over chains of fused multiply-adds.
 #include "../internal.h"
 #include "epilogue_f32_scalar.h"
 
 /// The sum over the window of one output pixel in one channel.
-static double window_sum(const struct conv2d_f32_args *args, size_t row, size_t output_x,
-                         size_t channel) {
+static float window_sum(const struct conv2d_f32_args *args, size_t row, size_t output_x,
+                        size_t channel) {
     size_t image = row / args->output_height;
     size_t top = row % args->output_height * args->stride_height;
     size_t left = output_x * args->stride_width;
     const float *weight = args->weight.values;
-    double sum = 0;
+    float sum = 0;
     for (size_t kernel_row = 0; kernel_row < args->kernel_height; kernel_row++) {
         for (size_t kernel_column = 0; kernel_column < args->kernel_width; kernel_column++) {
             // In the padding the subtraction wraps around: past any image.
@@ -18,8 +18,8 @@ static double window_sum(const struct conv2d_f32_args *args, size_t row, size_t 
             if (y < args->input_height && x < args->input_width) {
                 size_t pixel = (image * args->input_height + y) * args->input_width + x;
                 size_t tap = kernel_row * args->kernel_width + kernel_column;
-                sum += (double)args->x[pixel * args->x_pixel_stride + channel] *
-                       weight[tap * args->output_channels + channel];
+                sum = fmaf(args->x[pixel * args->x_pixel_stride + channel],
+                           weight[tap * args->output_channels + channel], sum);
             }
         }
     }
@@ -33,7 +33,7 @@ void depthwise_f32_scalar(const struct conv2d_f32_args *args, size_t row_begin, 
         for (size_t x = 0; x < args->output_width; x++) {
             size_t pixel = row * args->output_width + x;
             for (size_t channel = 0; channel < args->output_channels; channel++) {
-                double sum = window_sum(args, row, x, channel);
+                float sum = window_sum(args, row, x, channel);
                 args->y[pixel * args->y_pixel_stride + channel] =
                     finish(sum, &args->epilogue, pixel, channel);
             }

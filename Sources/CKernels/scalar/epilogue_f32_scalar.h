@@ -1,9 +1,9 @@
 // The specification of the epilogue that ends products and convolutions.
 
 /// The epilogue of one sum, over a residual; NULL: none.
-static float finish_adding(double sum, const struct epilogue_f32 *epilogue, size_t column,
+static float finish_adding(float sum, const struct epilogue_f32 *epilogue, size_t column,
                            const float *residual) {
-    float t = (float)sum;
+    float t = sum;
     if (epilogue->bias) {
         t += epilogue->bias[column];
     }
@@ -15,7 +15,7 @@ static float finish_adding(double sum, const struct epilogue_f32 *epilogue, size
 }
 
 /// The epilogue of one sum.
-static __attribute__((unused)) float finish(double sum, const struct epilogue_f32 *epilogue,
+static __attribute__((unused)) float finish(float sum, const struct epilogue_f32 *epilogue,
                                             size_t row, size_t column) {
     const float *residual = epilogue->residual;
     return finish_adding(sum, epilogue, column,

@@ -1,35 +1,8 @@
-// The specification of matrix products and convolution: plain loops, f64 accumulators.
+// The specification of matrix products and convolution: for each sum one chain of fused multiply-adds, over depth in
+// ascending order.
 #include "../internal.h"
 #include "../shared/pack_nibbles.h"
-#include "epilogue_f32_scalar.h"
-
-enum { TILE_COLUMNS = 8 };
-
-/// A number of a packed weight as it is stored.
-static float stored_at(const struct packed_weight *weight, size_t index) {
-    switch (weight->format) {
-        case WEIGHT_F16: return half_to_float(((const uint16_t *)weight->values)[index]);
-        case WEIGHT_BF16: {
-            uint32_t bits = (uint32_t)((const uint16_t *)weight->values)[index] << 16;
-            float x;
-            memcpy(&x, &bits, sizeof x);
-            return x;
-        }
-        case WEIGHT_I8: return ((const int8_t *)weight->values)[index];
-        case WEIGHT_I4: return (float)nibble_at(weight->values, index) - 8;
-        default: return ((const float *)weight->values)[index];
-    }
-}
-
-static float weight_at(const struct packed_weight *weight, size_t depth, size_t column, size_t d) {
-    size_t panel = column / TILE_COLUMNS, place = column % TILE_COLUMNS;
-    float stored = stored_at(weight, (panel * depth + d) * TILE_COLUMNS + place);
-    if (!weight->factors) {
-        return stored;
-    }
-    size_t group = panel * (depth / weight->factor_depth) + d / weight->factor_depth;
-    return stored * weight->factors[group * TILE_COLUMNS + place];
-}
+#include "products_scalar.h"
 
 static void pack_panel(void *panel, const void *weight, size_t weight_stride, size_t count,
                        size_t depth, enum weight_format format) {
@@ -61,20 +34,29 @@ static size_t product_scratch_count(enum weight_format format, size_t columns, s
     return 0;
 }
 
+/// sums[c] += x[i] * weight[c, begin + i], i in 0 ..< count, of one panel's columns.
+static void add_products(float sums[TILE_COLUMNS], const float *x, size_t count,
+                         const struct packed_weight *weight, size_t depth, size_t panel, size_t begin) {
+    for (size_t i = 0; i < count; i++) {
+        float row[TILE_COLUMNS];
+        weights_at(row, weight, depth, panel, begin + i);
+        for (size_t column = 0; column < TILE_COLUMNS; column++) {
+            sums[column] = fmaf(x[i], row[column], sums[column]);
+        }
+    }
+}
+
 static void gemm(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
                  size_t panel_begin, size_t panel_end) {
     (void)scratch;
     ASSUME(row_end <= args->rows);
     ASSUME(args->a_stride >= args->depth && args->y_stride >= args->columns);
     for (size_t row = row_begin; row < row_end; row++) {
-        for (size_t column = panel_begin * TILE_COLUMNS;
-             column < panel_end * TILE_COLUMNS && column < args->columns; column++) {
-            double sum = 0;
-            for (size_t d = 0; d < args->depth; d++) {
-                sum += (double)args->a[row * args->a_stride + d] *
-                       weight_at(&args->weight, args->depth, column, d);
-            }
-            args->y[row * args->y_stride + column] = finish(sum, &args->epilogue, row, column);
+        for (size_t panel = panel_begin; panel < panel_end; panel++) {
+            float sums[TILE_COLUMNS] = {0};
+            add_products(sums, args->a + row * args->a_stride, args->depth, &args->weight, args->depth,
+                         panel, 0);
+            finish_panel(args->y + row * args->y_stride, sums, &args->epilogue, row, panel, args->columns);
         }
     }
 }
@@ -97,54 +79,22 @@ static const float *tap_pixel(const struct conv2d_f32_args *args, size_t pixel, 
            ((image * args->input_height + y) * args->input_width + x) * args->x_pixel_stride;
 }
 
-static double window_sum(const struct conv2d_f32_args *args, size_t pixel, size_t column) {
-    size_t depth = args->kernel_height * args->kernel_width * args->input_channels;
-    double sum = 0;
-    size_t d = 0;
-    for (size_t kernel_row = 0; kernel_row < args->kernel_height; kernel_row++) {
-        for (size_t kernel_column = 0; kernel_column < args->kernel_width; kernel_column++) {
-            const float *x = tap_pixel(args, pixel, kernel_row, kernel_column);
-            for (size_t channel = 0; channel < args->input_channels; channel++, d++) {
-                sum += (double)x[channel] * weight_at(&args->weight, depth, column, d);
-            }
-        }
-    }
-    return sum;
-}
-
 static void conv2d(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
                    size_t pixel_end, size_t panel_begin, size_t panel_end) {
     (void)scratch;
     ASSUME(pixel_end <= args->batch * args->output_height * args->output_width);
     ASSUME(args->upsample == 1 || args->upsample == 2);
+    size_t taps = args->kernel_height * args->kernel_width, channels = args->input_channels;
     for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
-        for (size_t column = panel_begin * TILE_COLUMNS;
-             column < panel_end * TILE_COLUMNS && column < args->output_channels; column++) {
-            double sum = window_sum(args, pixel, column);
-            args->y[pixel * args->y_pixel_stride + column] =
-                finish(sum, &args->epilogue, pixel, column);
-        }
-    }
-}
-
-static size_t winograd_scratch_count(const struct conv2d_f32_args *args, size_t tile_count) {
-    (void)args;
-    (void)tile_count;
-    return 0;
-}
-
-/// What fast convolution must come near: the plain one, over the tiles' pixels.
-static void winograd(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
-                     size_t tile_end, size_t panel_begin, size_t panel_end) {
-    size_t side = args->winograd_side * args->upsample;
-    size_t columns = winograd_tile_columns(args), rows = winograd_tile_rows(args);
-    for (size_t tile = tile_begin; tile < tile_end; tile++) {
-        size_t image = tile / columns / rows, top = tile / columns % rows * side;
-        size_t left = tile % columns * side;
-        size_t right = left + side < args->output_width ? left + side : args->output_width;
-        for (size_t row = top; row < top + side && row < args->output_height; row++) {
-            size_t first = (image * args->output_height + row) * args->output_width;
-            conv2d(args, scratch, first + left, first + right, panel_begin, panel_end);
+        for (size_t panel = panel_begin; panel < panel_end; panel++) {
+            float sums[TILE_COLUMNS] = {0};
+            for (size_t tap = 0; tap < taps; tap++) {
+                const float *x =
+                    tap_pixel(args, pixel, tap / args->kernel_width, tap % args->kernel_width);
+                add_products(sums, x, channels, &args->weight, taps * channels, panel, tap * channels);
+            }
+            finish_panel(args->y + pixel * args->y_pixel_stride, sums, &args->epilogue, pixel, panel,
+                         args->output_channels);
         }
     }
 }
@@ -156,6 +106,6 @@ const struct gemm_f32_kernels gemm_f32_scalar = {
     .product_scratch_count = product_scratch_count,
     .gemm = gemm,
     .conv2d = conv2d,
-    .winograd_scratch_count = winograd_scratch_count,
-    .winograd = winograd,
+    .winograd_scratch_count = winograd_scratch_count_scalar,
+    .winograd = winograd_scalar,
 };

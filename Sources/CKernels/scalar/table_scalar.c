@@ -1,22 +1,9 @@
-// THE SPECIFICATION: plain loops with double accumulators, one function a kernel.
+// THE SPECIFICATION: plain loops, one function a kernel, in the order of operations that all levels keep to.
 #include "../internal.h"
+#include "simd.h"
+#include "../shared/activation_body.h"
 
-float activate_scalar(float x, enum activation activation) {
-    double t = x;
-    switch (activation) {
-        case ACTIVATION_NONE: return x;
-        case ACTIVATION_RELU: return x < 0 ? 0 : x;
-        case ACTIVATION_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
-        case ACTIVATION_GELU: return (float)(t * 0.5 * (1 + erf(t / sqrt(2))));
-        case ACTIVATION_GELU_TANH:
-            return (float)(t * 0.5 * (1 + tanh(0.79788456080286536 * (t + 0.044715 * t * t * t))));
-        case ACTIVATION_GELU_QUICK: return (float)(t / (1 + exp(-1.702 * t)));
-        case ACTIVATION_SILU: return (float)(t / (1 + exp(-t)));
-        case ACTIVATION_TANH: return (float)tanh(t);
-        case ACTIVATION_SIGMOID: return (float)(1 / (1 + exp(-t)));
-    }
-    return x;
-}
+float activate_scalar(float x, enum activation activation) { return v_activate(x, activation); }
 
 static void activate_f32(float *y, const float *x, size_t count, enum activation activation) {
     for (size_t i = 0; i < count; i++) {
@@ -43,21 +30,21 @@ static void binary_f32(float *y, const float *a, const float *b, size_t rows, si
 
 static void affine_f32(float *y, const float *x, size_t count, float scale, float shift) {
     for (size_t i = 0; i < count; i++) {
-        y[i] = x[i] * scale + shift;
+        y[i] = fmaf(x[i], scale, shift);
     }
 }
 
 static void modulate_f32(float *y, const float *x, const float *scale, const float *shift,
                          size_t rows, size_t columns) {
     for (size_t i = 0; i < rows * columns; i++) {
-        y[i] = x[i] * (1 + scale[i % columns]) + shift[i % columns];
+        y[i] = fmaf(x[i], 1 + scale[i % columns], shift[i % columns]);
     }
 }
 
 static void gate_add_f32(float *y, const float *x, const float *gate, const float *residual,
                          size_t rows, size_t columns) {
     for (size_t i = 0; i < rows * columns; i++) {
-        y[i] = residual[i] + gate[i % columns] * x[i];
+        y[i] = fmaf(gate[i % columns], x[i], residual[i]);
     }
 }
 
@@ -73,7 +60,8 @@ static void geglu_f32(float *y, const float *x, size_t rows, size_t columns) {
 static void scale_shift_f32(float *y, const float *x, const float *scale, const float *shift,
                             size_t pixels, size_t channels, enum activation activation) {
     for (size_t i = 0; i < pixels * channels; i++) {
-        y[i] = activate_scalar(x[i] * scale[i % channels] + shift[i % channels], activation);
+        float t = fmaf(x[i], scale[i % channels], shift[i % channels]);
+        y[i] = activate_scalar(t, activation);
     }
 }
 

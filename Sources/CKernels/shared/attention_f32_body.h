@@ -5,12 +5,9 @@
 // register tile of queries at a time, scores -> weights e^(score - maximum) -> sums of values; scores are kept
 // times log2(e), so that powers of two are computed. What a
 // register tile of queries needs on the way stays in the first-level cache.
-
-#define LOG2_E 1.44269504088896341f
+#include "row_sums.h"
 
 enum {
-    // Keys of a tile where there are several: scores, weights and values fit the first-level cache.
-    SOME_KEYS = 96,
     QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
     QUERIES = QUERY_TILES * TILE_ROWS,
     ROWS_AT_ONCE = 2,  // queries whose weights are computed together
@@ -36,7 +33,7 @@ static struct attention_scratch attention_split(float *scratch, size_t dimension
     struct attention_scratch s;
     // All keys in one tile, if they are few: their weights need no correction then.
     s.key_tile = key_count > ATTENTION_KEY_TILE
-                     ? SOME_KEYS
+                     ? ATTENTION_SOME_KEYS
                      : (key_count + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
     s.query_tile = (dimension + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
     s.panels = (dimension + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -107,13 +104,13 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
                            size_t query, size_t first, size_t count) {
     if (args->key_bias) {
         for (size_t j = 0; j < count; j++) {
-            scores[j] += args->key_bias[first + j] * LOG2_E;
+            scores[j] = fmaf(args->key_bias[first + j], LOG2_E, scores[j]);
         }
     }
     if (args->score_bias) {
         const float *bias = args->score_bias + (ptrdiff_t)query * args->score_bias_stride;
         for (size_t j = 0; j < count; j++) {
-            scores[j] += bias[first + j] * LOG2_E;
+            scores[j] = fmaf(bias[first + j], LOG2_E, scores[j]);
         }
     }
     size_t visible = count;
@@ -133,11 +130,11 @@ static void attention_correct(const struct attention_scratch *s, size_t row, flo
         s->sums[row] += sum;
         return;
     }
-    float correction = before == -INFINITY ? 0 : exp2f(before - highest);
-    s->sums[row] = s->sums[row] * correction + sum;
+    vec correction = before == -INFINITY ? v_zero() : v_exp2_of_negative(v_set1(before - highest));
+    s->sums[row] = fmaf(s->sums[row], v_highest(correction), sum);
     float *output = s->outputs + row * s->width;
     for (size_t d = 0; d < s->width; d += LANES) {
-        v_store(output + d, v_mul(v_load(output + d), v_set1(correction)));
+        v_store(output + d, v_mul(v_load(output + d), correction));
     }
 }
 
@@ -146,7 +143,7 @@ static void attention_correct(const struct attention_scratch *s, size_t row, flo
 /// one's arithmetic fills the time that another's waits for its own.
 ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t row, const size_t rows,
                                      const float *scores, float *weights, size_t count) {
-    vec highest[ROWS_AT_ONCE], center[ROWS_AT_ONCE], sum[ROWS_AT_ONCE];
+    vec highest[ROWS_AT_ONCE], center[ROWS_AT_ONCE], lanes[ROWS_AT_ONCE][SUM_VECTORS];
     float now[ROWS_AT_ONCE];
     for (size_t r = 0; r < rows; r++) {
         highest[r] = v_load(scores + r * s->key_tile);
@@ -162,18 +159,26 @@ ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t r
         // While no key has been seen the maximum is -infinity, and so is every score: any finite number
         // in its place gives weights of zero.
         center[r] = v_set1(now[r] == -INFINITY ? 0 : now[r]);
-        sum[r] = v_zero();
+        UNROLL
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            lanes[r][v] = v_zero();
+        }
     }
-    for (size_t j = 0; j < count; j += LANES) {
-        float *to = weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK;
-        for (size_t r = 0; r < rows; r++) {
-            vec e = v_exp2_of_negative(v_sub(v_load(scores + r * s->key_tile + j), center[r]));
-            v_store(to + r * BLOCK, e);
-            sum[r] = v_add(sum[r], e);
+    // Scores are there up to a multiple of SUM_LANES, hidden ones behind the last key.
+    for (size_t first = 0; first < count; first += SUM_LANES) {
+        UNROLL
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            size_t j = first + v * LANES;
+            float *to = weights + j / BLOCK * BLOCK * TILE_ROWS + j % BLOCK;
+            for (size_t r = 0; r < rows; r++) {
+                vec e = v_exp2_of_negative(v_sub(v_load(scores + r * s->key_tile + j), center[r]));
+                v_store(to + r * BLOCK, e);
+                lanes[r][v] = v_add(lanes[r][v], e);
+            }
         }
     }
     for (size_t r = 0; r < rows; r++) {
-        attention_correct(s, row + r, now[r], v_sum(sum[r]));
+        attention_correct(s, row + r, now[r], v_sum_lanes(lanes[r]));
     }
 }
 

@@ -15,9 +15,6 @@
 /// 64 and 77 rows over weights that no cache holds run at 88 to 92 % of peak, without at 70 to 80 %.)
 enum { PREFETCH_AHEAD = 2048 };
 
-/// For loops over a tile's rows and vectors, whose counts are constants.
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 enum {
     /// Floats from row to row of a gathered tile: some slack, so that copies of short runs may
     /// store whole vectors, and so that rows do not all fall into the same sets of the cache.

@@ -9,9 +9,6 @@
 // STRIDES, PATCHES: whether tile_sums takes any stride of rows, and runs (see tile_i8), 1 or 0.
 // SIGN_OFFSET is what the level adds to each number of the left operand to have it unsigned, 128 or 0.
 
-/// For loops over a tile's rows and vectors, whose counts are constants.
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 enum {
     /// Bytes from row to row of a gathered tile: some slack, so that copies of short runs may store
     /// whole vectors, and so that rows do not all fall into the same sets of the cache.

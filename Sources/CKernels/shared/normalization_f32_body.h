@@ -1,46 +1,50 @@
 // Norms, softmax and row means over the vocabulary of simd.h.
 
-/// The sum of x[i] over a row.
-ALWAYS_INLINE float row_sum(const float *x, size_t columns) {
-    vec sum = v_zero();
+#include "row_sums.h"
+
+/// Sixteen numbers of a row from x on, of which there are `count` < SUM_LANES; `other` in place of those that are not.
+struct row_end {
+    float numbers[SUM_LANES];
+};
+
+ALWAYS_INLINE void fill_row_end(struct row_end *end, const float *x, size_t count, float other) {
+    for (size_t i = 0; i < SUM_LANES; i += LANES) {
+        v_store(end->numbers + i, v_set1(other));
+    }
+    memcpy(end->numbers, x, count * sizeof *x);
+}
+
+enum row_term { TERM_ITSELF, TERM_DIFFERENCE, TERM_SQUARE };
+
+/// Adds a term of each of sixteen numbers to their lanes.
+ALWAYS_INLINE void add_terms(vec lanes[SUM_VECTORS], const float *x, vec center,
+                             const enum row_term term) {
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        vec t = v_load(x + v * LANES);
+        t = term == TERM_ITSELF ? t : v_sub(t, center);
+        lanes[v] = term == TERM_SQUARE ? v_fma(t, t, lanes[v]) : v_add(lanes[v], t);
+    }
+}
+
+/// The sum over a row of x[i], of x[i] - mean, or of (x[i] - mean)^2.
+ALWAYS_INLINE float row_sum(const float *x, size_t columns, float mean, const enum row_term term) {
+    vec lanes[SUM_VECTORS], center = v_set1(mean);
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        lanes[v] = v_zero();
+    }
     size_t c = 0;
-    for (; c + LANES <= columns; c += LANES) {
-        sum = v_add(sum, v_load(x + c));
+    for (; c + SUM_LANES <= columns; c += SUM_LANES) {
+        add_terms(lanes, x + c, center, term);
     }
     if (c < columns) {
-        sum = v_add(sum, v_load_n(x + c, columns - c));
+        struct row_end end;
+        // Numbers whose terms are zero.
+        fill_row_end(&end, x + c, columns - c, term == TERM_ITSELF ? 0 : mean);
+        add_terms(lanes, end.numbers, center, term);
     }
-    return v_sum(sum);
-}
-
-/// The sum of (x[i] - mean)^2 over a row.
-ALWAYS_INLINE float row_squares(const float *x, size_t columns, float mean) {
-    vec sum = v_zero(), center = v_set1(mean);
-    size_t c = 0;
-    for (; c + LANES <= columns; c += LANES) {
-        vec d = v_sub(v_load(x + c), center);
-        sum = v_fma(d, d, sum);
-    }
-    float total = v_sum(sum);
-    for (; c < columns; c++) {
-        total += (x[c] - mean) * (x[c] - mean);
-    }
-    return total;
-}
-
-/// The sum of x[i] - mean over a row: what rounding the mean to f32 has left, which is not little where
-/// |mean| is much larger than the deviation.
-ALWAYS_INLINE float row_remainder(const float *x, size_t columns, float mean) {
-    vec sum = v_zero(), center = v_set1(mean);
-    size_t c = 0;
-    for (; c + LANES <= columns; c += LANES) {
-        sum = v_add(sum, v_sub(v_load(x + c), center));
-    }
-    float total = v_sum(sum);
-    for (; c < columns; c++) {
-        total += x[c] - mean;
-    }
-    return total;
+    return v_sum_lanes(lanes);
 }
 
 /// y = ((x - mean) - remainder) * factor * gain + bias, with gain and bias where they are not NULL.
@@ -69,9 +73,10 @@ static void layernorm_f32(float *y, const float *x, const float *gain, const flo
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float mean = row_sum(x, columns) / (float)columns;
-        float rest = row_remainder(x, columns, mean) / (float)columns;
-        float variance = row_squares(x, columns, mean) / (float)columns - rest * rest;
+        float mean = row_sum(x, columns, 0, TERM_ITSELF) / (float)columns;
+        // What rounding the mean to f32 has left is not little where |mean| is much larger than the deviation.
+        float rest = row_sum(x, columns, mean, TERM_DIFFERENCE) / (float)columns;
+        float variance = row_sum(x, columns, mean, TERM_SQUARE) / (float)columns - rest * rest;
         float factor = 1 / sqrtf((variance > 0 ? variance : 0) + epsilon);
         row_normalize(y, x, gain, bias, columns, mean, rest, factor);
     }
@@ -82,7 +87,7 @@ static void rmsnorm_f32(float *y, const float *x, const float *gain, size_t rows
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float square = row_squares(x, columns, 0) / (float)columns;
+        float square = row_sum(x, columns, 0, TERM_SQUARE) / (float)columns;
         row_normalize(y, x, gain, NULL, columns, 0, 0, 1 / sqrtf(square + epsilon));
     }
 }
@@ -91,7 +96,7 @@ static void l2_normalize_f32(float *y, const float *x, size_t rows, size_t colum
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float length = sqrtf(row_squares(x, columns, 0));
+        float length = sqrtf(row_sum(x, columns, 0, TERM_SQUARE));
         row_normalize(y, x, NULL, NULL, columns, 0, 0,
                       1 / (length > epsilon ? length : epsilon));
     }
@@ -111,26 +116,36 @@ ALWAYS_INLINE float row_highest(const float *x, size_t columns) {
     return result;
 }
 
+/// y = e^(x - highest) of sixteen numbers, which are added to their lanes.
+ALWAYS_INLINE void add_exponentials(vec lanes[SUM_VECTORS], float *y, const float *x, vec highest) {
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        vec e = v_exp(v_sub(v_load(x + v * LANES), highest));
+        v_store(y + v * LANES, e);
+        lanes[v] = v_add(lanes[v], e);
+    }
+}
+
 static void softmax_f32(float *y, const float *x, size_t rows, size_t columns) {
     ASSUME(columns > 0);
     ASSUME(y && x);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        vec highest = v_set1(row_highest(x, columns));
-        vec sum = v_zero();
+        vec highest = v_set1(row_highest(x, columns)), lanes[SUM_VECTORS];
+        UNROLL
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            lanes[v] = v_zero();
+        }
         size_t c = 0;
-        for (; c + LANES <= columns; c += LANES) {
-            vec e = v_exp(v_sub(v_load(x + c), highest));
-            sum = v_add(sum, e);
-            v_store(y + c, e);
+        for (; c + SUM_LANES <= columns; c += SUM_LANES) {
+            add_exponentials(lanes, y + c, x + c, highest);
         }
-        float total = v_sum(sum);
         if (c < columns) {
-            size_t n = columns - c;
-            v_store_n(y + c, v_exp(v_sub(v_load_n(x + c, n), highest)), n);
-            for (size_t i = c; i < columns; i++) {
-                total += y[i];
-            }
+            struct row_end end;
+            fill_row_end(&end, x + c, columns - c, -INFINITY);
+            add_exponentials(lanes, end.numbers, end.numbers, highest);
+            memcpy(y + c, end.numbers, (columns - c) * sizeof *y);
         }
+        float total = v_sum_lanes(lanes);
         row_normalize(y, y, NULL, NULL, columns, 0, 0, 1 / total);
     }
 }

@@ -193,8 +193,10 @@ extension Lowering {
     let steps = source(node.inputs[0])
     let y = target(node.output)
     let half = op.width / 2
+    // By way of double precision: libraries' last bits differ there, hardly ever those of what is rounded.
+    let logarithm = Float(log(10000.0))
     let frequencies = (0..<half).map { index in
-      expf(-logf(10000) * Float(index) / (Float(half) - op.frequencyShift))
+      Float(exp(Double(-logarithm * Float(index) / (Float(half) - op.frequencyShift))))
     }
     let (cosines, sines) = op.cosineFirst ? (0, half) : (half, 0)
     return RangeStep(Split(shape(node.inputs[0]).count, tiles: 1)) { batches in
@@ -202,8 +204,8 @@ extension Lowering {
         let row = y + batch * op.width
         for index in 0..<half {
           let angle = steps[batch] * frequencies[index]
-          row[cosines + index] = cosf(angle)
-          row[sines + index] = sinf(angle)
+          row[cosines + index] = Float(cos(Double(angle)))
+          row[sines + index] = Float(sin(Double(angle)))
         }
       }
     }
