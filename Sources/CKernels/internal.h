@@ -27,10 +27,7 @@
 #define ALWAYS_INLINE static inline __attribute__((unused))
 #endif
 
-enum {
-    SUM_LANES = 16,            // of sums over rows, see shared/row_sums.h
-    ATTENTION_SOME_KEYS = 96,  // keys of a tile where there is more than one
-};
+enum { SUM_LANES = 16 };  // of sums over rows, see shared/row_sums.h
 
 #define LOG2_E 1.44269504088896341f
 

@@ -9,8 +9,8 @@ package final class Machine {
   package let pool: ThreadPool
   /// Whether programs are made that take more memory than there seems to be.
   package let ignoresMemory: Bool
-  /// Whether products that a model asks to be of integers are; else the same weights are multiplied in f32, which
-  /// differs less from one level to another. `PIPIT_INTEGERS=0` says no.
+  /// Whether products that a model asks to be of integers are; else the same weights are multiplied in f32.
+  /// `PIPIT_INTEGERS=0` says no.
   package let multipliesIntegers: Bool
   /// Whether convolutions that are slower with integers on this level are computed with floats.
   package let prefersFloats: Bool

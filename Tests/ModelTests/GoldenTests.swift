@@ -108,8 +108,10 @@ enum GoldenPlace {
   @Test(arguments: cases) func equalsTheReference(name: String) throws {
     let folder = try ModelFolder(path: GoldenPlace.goldens + "/" + name)
     let golden = try Golden(path: folder.path + "/golden.safetensors")
+    let scalar = try golden.run(folder, kernels: .scalar, threads: 1)
     for kernels in KernelTable.available {
       let one = try golden.run(folder, kernels: kernels, threads: 1)
+      #expect(one == scalar, "\(name) on \(kernels.name)")
       for (output, expected) in golden.outputs {
         let largest = expected.reduce(1) { max($0, abs($1)) }
         let error = maxError(one[output] ?? [], expected)
@@ -128,6 +130,18 @@ enum GoldenPlace {
     ("image_sentiment", "image_sentiment", 1e-4), ("denoiser", "denoiser", 1e-3),
     ("vae", "vae-decoder", 1e-3), ("vae", "vae-encoder", 1e-3),
   ]
+
+  @Test(arguments: cases.indices, [false, true])
+  func everyLevelGivesTheSameNumbers(index: Int, asFloats: Bool) throws {
+    let (component, name, _) = Self.cases[index]
+    let folder = try ModelFolder(path: GoldenPlace.bundle + "/" + component)
+    let golden = try Golden(path: GoldenPlace.goldens + "/bundle-\(name).safetensors")
+    let scalar = try golden.run(folder, asFloats: asFloats, kernels: .scalar, threads: 2)
+    for kernels in KernelTable.available {
+      let found = try golden.run(folder, asFloats: asFloats, kernels: kernels, threads: 2)
+      #expect(found == scalar, "\(name) on \(kernels.name)")
+    }
+  }
 
   @Test(arguments: cases.indices) func equalsTheReference(index: Int) throws {
     let (component, name, tolerance) = Self.cases[index]

@@ -13,6 +13,8 @@ ALWAYS_INLINE __m256i v_mask(size_t n) {
 }
 ALWAYS_INLINE vec v_load_n(const float *p, size_t n) { return _mm256_maskload_ps(p, v_mask(n)); }
 ALWAYS_INLINE void v_store_n(float *p, vec x, size_t n) { _mm256_maskstore_ps(p, v_mask(n), x); }
+/// Lanes from n on become 0.
+ALWAYS_INLINE vec v_first(vec x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(v_mask(n))); }
 ALWAYS_INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 ALWAYS_INLINE vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 ALWAYS_INLINE vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }

@@ -9,6 +9,8 @@ ALWAYS_INLINE void v_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
 ALWAYS_INLINE __mmask16 v_mask(size_t n) { return (__mmask16)((1u << n) - 1); }
 ALWAYS_INLINE vec v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(v_mask(n), p); }
 ALWAYS_INLINE void v_store_n(float *p, vec x, size_t n) { _mm512_mask_storeu_ps(p, v_mask(n), x); }
+/// Lanes from n on become 0.
+ALWAYS_INLINE vec v_first(vec x, size_t n) { return _mm512_maskz_mov_ps(v_mask(n), x); }
 ALWAYS_INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 ALWAYS_INLINE vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 ALWAYS_INLINE vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }

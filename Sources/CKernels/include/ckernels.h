@@ -6,6 +6,15 @@
 // so 1 and N threads give identical bits. Each instruction-set level fills a `struct kernel_table`;
 // the scalar level is the specification that the others are tested against.
 //
+// LEVELS GIVE THE SAME NUMBERS, bit for bit but for the sign of zeros and of NaN: x86 with and without AVX-512, ARM
+// with and without dot products. So each kernel has one order of operations, which no level may change for speed:
+//
+//   - sums of products are one chain of fused multiply-adds for each result, over depth in ascending order;
+//   - sums over a row that are no products of matrices have sixteen lanes: number i goes to lane i % 16, and lanes add
+//     up l + (l + 8), then l + (l + 4), then as (0 + 1) + (2 + 3);
+//   - functions such as e^x are the polynomials of shared/activation_body.h, on scalars too;
+//   - elsewhere products and sums are rounded one by one unless the formula says fused: compilers do not contract.
+//
 // Words used below: strides and counts are in elements, never bytes. Matrices are row-major.
 // Images are NHWC. "May equal" is the only aliasing allowed. NaN goes in, NaN comes out.
 #ifndef PIPIT_CKERNELS_H
@@ -71,8 +80,7 @@ struct packed_weight {
 ///
 /// a: [rows, depth] with a_stride >= depth.   weight: [columns, depth].
 /// y: [rows, columns] with y_stride >= columns; must not overlap a.
-/// Each sum runs over d in ascending order in one f32 accumulator per element (fused multiply-add on
-/// levels that have it; blocks of depth may be summed apart, at boundaries that depend on depth only).
+/// Each sum runs over d in ascending order in one f32 accumulator per element, by fused multiply-adds.
 struct gemm_f32_args {
     const float *a;
     size_t a_stride;
@@ -150,7 +158,7 @@ struct gemm_f32_kernels {
     /// Computes tiles [tile_begin, tile_end) of winograd_tile_count(args) x panels [panel_begin, panel_end).
     /// scratch: winograd_scratch_count(args, tile_end - tile_begin) floats, 64-byte aligned.
     /// Accuracy: within 3e-5 + 5e-7 * depth (side 4) or 6e-5 + 1e-6 * depth (side 6), times max|x| * max|weight|,
-    /// of the scalar level.
+    /// of conv2d.
     size_t (*winograd_scratch_count)(const struct conv2d_f32_args *args, size_t tile_count);
     void (*winograd)(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end);
@@ -169,8 +177,7 @@ static inline size_t winograd_tile_count(const struct conv2d_f32_args *args) {
 
 // --------------------------------------------------------------------------- 8-bit integer products
 //
-// A quantized number stands for (stored - zero point) * scale. Sums are exact in i32 on every level, so
-// integer products agree bit for bit; so do their epilogues, where these have no activation or relu.
+// A quantized number stands for (stored - zero point) * scale. Sums are exact in i32.
 
 /// y[i] = clamp(round(x[i] * inverse_scale) + zero_point, -128, 127), to nearest, ties to even. NaN becomes
 /// -128. zero_point in -128 ... 127. y may not overlap x.
@@ -283,7 +290,9 @@ static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, 
 /// stride of -1 it goes by their distance.
 /// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
 /// scratch: attention_scratch_count(head_dimension) floats, one per thread, 64-byte aligned.
-/// Accuracy: within 2e-5 * max|v| of the scalar level for |scores| <= 100. head_dimension <= 512.
+/// Scores are chains over the dimension of q * (scale * log2(e)), to which biases times log2(e) are added, fused; weights
+/// are powers of two of them. Tiles have ATTENTION_KEY_TILE keys if that is all of them, else ATTENTION_SOME_KEYS.
+/// Accuracy: within 2e-5 * max|v| of exact arithmetic for |scores| <= 100. head_dimension <= 512.
 struct attention_f32_args {
     const float *q, *k, *v;
     float *y;
@@ -296,6 +305,7 @@ struct attention_f32_args {
     bool causal;
 };
 #define ATTENTION_KEY_TILE 128    // keys that are packed at a time, at most
+#define ATTENTION_SOME_KEYS 96    // where there are more: so that a tile stays in the first-level cache
 #define ATTENTION_QUERY_BLOCK 112  // queries that share one pass over the keys, at most
 static inline size_t attention_scratch_count(size_t head_dimension) {
     size_t queries = ATTENTION_QUERY_BLOCK, keys = ATTENTION_KEY_TILE;
@@ -336,7 +346,7 @@ typedef void (*geglu_f32_fn)(float *y, const float *x, size_t rows, size_t colum
 
 /// y[r, c] = (x[r, c] - mean(x[r])) / sqrt(var(x[r]) + epsilon) * gain[c] + bias[c]
 /// gain, bias: [columns] or NULL (1 and 0). y may equal x. Mean first, then variance.
-/// Accuracy: within 2e-5 of the scalar level for |x| <= 100.
+/// Accuracy: within 2e-5 of exact arithmetic for |x| <= 100.
 typedef void (*layernorm_f32_fn)(float *y, const float *x, const float *gain, const float *bias,
                                  size_t rows, size_t columns, float epsilon);
 

@@ -17,6 +17,11 @@ ALWAYS_INLINE void v_store_n(float *p, vec x, size_t n) {
     if (n > 1) vst1q_lane_f32(p + 1, x, 1);
     if (n > 2) vst1q_lane_f32(p + 2, x, 2);
 }
+/// Lanes from n on become 0.
+ALWAYS_INLINE vec v_first(vec x, size_t n) {
+    static const uint32_t masks[6] = {~0u, ~0u, ~0u};
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vld1q_u32(masks + 3 - n)));
+}
 ALWAYS_INLINE vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
 ALWAYS_INLINE vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
 ALWAYS_INLINE vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }

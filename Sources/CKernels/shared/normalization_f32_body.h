@@ -2,28 +2,23 @@
 
 #include "row_sums.h"
 
-/// Sixteen numbers of a row from x on, of which there are `count` < SUM_LANES; `other` in place of those that are not.
-struct row_end {
-    float numbers[SUM_LANES];
-};
-
-ALWAYS_INLINE void fill_row_end(struct row_end *end, const float *x, size_t count, float other) {
-    for (size_t i = 0; i < SUM_LANES; i += LANES) {
-        v_store(end->numbers + i, v_set1(other));
-    }
-    memcpy(end->numbers, x, count * sizeof *x);
-}
-
 enum row_term { TERM_ITSELF, TERM_DIFFERENCE, TERM_SQUARE };
 
-/// Adds a term of each of sixteen numbers to their lanes.
-ALWAYS_INLINE void add_terms(vec lanes[SUM_VECTORS], const float *x, vec center,
+/// Adds a term of each of sixteen numbers, or of the first `count` of them, to their lanes.
+ALWAYS_INLINE void add_terms(vec lanes[SUM_VECTORS], const float *x, size_t count, vec center,
                              const enum row_term term) {
     UNROLL
     for (size_t v = 0; v < SUM_VECTORS; v++) {
-        vec t = v_load(x + v * LANES);
-        t = term == TERM_ITSELF ? t : v_sub(t, center);
-        lanes[v] = term == TERM_SQUARE ? v_fma(t, t, lanes[v]) : v_add(lanes[v], t);
+        size_t own = v * LANES;
+        if (own < count) {
+            bool is_whole = own + LANES <= count;
+            vec t = is_whole ? v_load(x + own) : v_load_n(x + own, count - own);
+            if (term != TERM_ITSELF) {
+                t = v_sub(t, center);
+                t = is_whole ? t : v_first(t, count - own);
+            }
+            lanes[v] = term == TERM_SQUARE ? v_fma(t, t, lanes[v]) : v_add(lanes[v], t);
+        }
     }
 }
 
@@ -36,13 +31,10 @@ ALWAYS_INLINE float row_sum(const float *x, size_t columns, float mean, const en
     }
     size_t c = 0;
     for (; c + SUM_LANES <= columns; c += SUM_LANES) {
-        add_terms(lanes, x + c, center, term);
+        add_terms(lanes, x + c, SUM_LANES, center, term);
     }
     if (c < columns) {
-        struct row_end end;
-        // Numbers whose terms are zero.
-        fill_row_end(&end, x + c, columns - c, term == TERM_ITSELF ? 0 : mean);
-        add_terms(lanes, end.numbers, center, term);
+        add_terms(lanes, x + c, columns - c, center, term);
     }
     return v_sum_lanes(lanes);
 }
@@ -116,13 +108,21 @@ ALWAYS_INLINE float row_highest(const float *x, size_t columns) {
     return result;
 }
 
-/// y = e^(x - highest) of sixteen numbers, which are added to their lanes.
-ALWAYS_INLINE void add_exponentials(vec lanes[SUM_VECTORS], float *y, const float *x, vec highest) {
+/// y = e^(x - highest) of sixteen numbers, or of the first `count` of them, which are added to their lanes.
+ALWAYS_INLINE void add_exponentials(vec lanes[SUM_VECTORS], float *y, const float *x, size_t count,
+                                    vec highest) {
     UNROLL
     for (size_t v = 0; v < SUM_VECTORS; v++) {
-        vec e = v_exp(v_sub(v_load(x + v * LANES), highest));
-        v_store(y + v * LANES, e);
-        lanes[v] = v_add(lanes[v], e);
+        size_t own = v * LANES;
+        if (own + LANES <= count) {
+            vec e = v_exp(v_sub(v_load(x + own), highest));
+            v_store(y + own, e);
+            lanes[v] = v_add(lanes[v], e);
+        } else if (own < count) {
+            vec e = v_exp(v_sub(v_load_n(x + own, count - own), highest));
+            v_store_n(y + own, e, count - own);
+            lanes[v] = v_add(lanes[v], v_first(e, count - own));
+        }
     }
 }
 
@@ -137,13 +137,10 @@ static void softmax_f32(float *y, const float *x, size_t rows, size_t columns) {
         }
         size_t c = 0;
         for (; c + SUM_LANES <= columns; c += SUM_LANES) {
-            add_exponentials(lanes, y + c, x + c, highest);
+            add_exponentials(lanes, y + c, x + c, SUM_LANES, highest);
         }
         if (c < columns) {
-            struct row_end end;
-            fill_row_end(&end, x + c, columns - c, -INFINITY);
-            add_exponentials(lanes, end.numbers, end.numbers, highest);
-            memcpy(y + c, end.numbers, (columns - c) * sizeof *y);
+            add_exponentials(lanes, y + c, x + c, columns - c, highest);
         }
         float total = v_sum_lanes(lanes);
         row_normalize(y, y, NULL, NULL, columns, 0, 0, 1 / total);
