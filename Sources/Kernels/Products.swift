@@ -142,17 +142,20 @@ package struct WinogradCall {
     guard applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
-    return tiles >= leastTiles(upsample: geometry.upsample)
-      && min(geometry.inputChannels, geometry.outputChannels) >= 16
+    guard min(geometry.inputChannels, geometry.outputChannels) >= 16 else { return false }
+    guard geometry.upsample == 1, tiles < 8 else { return tiles >= 4 }
+    return tiles >= 3 && fewTilesPay(filters: geometry.inputChannels * geometry.outputChannels)
   }
 
-  /// Of plain images. Where a vector holds four numbers, products take long enough that four tiles (of an image
-  /// of 7 x 7) pay for the transform of their filters.
-  private static func leastTiles(upsample: Int) -> Int {
+  /// Whether fewer than eight tiles of a plain image pay for the transform of so many filters. Where a vector holds
+  /// four numbers products take long enough; on x86 they do while the caches hold filters. (An EPYC's core, of the
+  /// plain convolution's time at AVX2 and AVX-512: 8 x 8 x 192 .52, .70; 8 x 8 x 512 .61, .87; 7 x 7 x 512 .83, 1.06;
+  /// 8 x 8 x 1280 .73, 1.31.) A model without greater filters has the same bits on both architectures.
+  private static func fewTilesPay(filters: Int) -> Bool {
     #if arch(arm64)
-      return upsample == 1 ? 3 : 4
+      return true
     #else
-      return 8 / upsample
+      return filters <= 512 * 512
     #endif
   }
 

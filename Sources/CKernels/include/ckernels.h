@@ -290,8 +290,9 @@ static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, 
 /// stride of -1 it goes by their distance.
 /// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
 /// scratch: attention_scratch_count(head_dimension) floats, one per thread, 64-byte aligned.
-/// Scores are chains over the dimension of q * (scale * log2(e)), to which biases times log2(e) are added, fused; weights
-/// are powers of two of them. Tiles have ATTENTION_KEY_TILE keys if that is all of them, else ATTENTION_SOME_KEYS.
+/// Scores are chains over the dimension of q * (scale * log2(e)), to which biases times log2(e) are added, fused;
+/// weights are powers of two of them. Tiles have ATTENTION_KEY_TILE keys if those are all, else
+/// ATTENTION_SOME_KEYS.
 /// Accuracy: within 2e-5 * max|v| of exact arithmetic for |scores| <= 100. head_dimension <= 512.
 struct attention_f32_args {
     const float *q, *k, *v;
