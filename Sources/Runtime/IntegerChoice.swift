@@ -12,13 +12,25 @@ extension Optimizer {
   /// integers' from 28 x 28 x 128 to 128 x 128 x 64; of matrix products (`gemm_f32`, `gemm_i8`) 1.5 to 1.8.
   /// Executed instructions a multiply-add on Cortex-A72 (Benchmarks/mca): Winograd .094 to .184, integers .234
   /// to .240 from 32 x 32 x 128 to 7 x 7 x 512; of enlarged images .068 and .107; of matrices .30 and .24.
-  package static func optimize(_ graph: Graph, for kernels: KernelTable) -> Graph {
-    optimize(graph, hasDotProducts: kernels.hasDotProducts)
+  ///
+  /// Floats are other numbers than integers, which are the same on all levels. So a small graph, of which the choice
+  /// would save some milliseconds, is computed with integers everywhere: of `leastWork` operations and more it is
+  /// made. (The default model's decoder has half a billion multiply-adds, ResNet-18 1.8, an autoencoder of Stable
+  /// Diffusion hundreds.)
+  package static func optimize(
+    _ graph: Graph, for kernels: KernelTable, leastWork: Int = Optimizer.leastWork
+  ) -> Graph {
+    optimize(graph, hasDotProducts: kernels.hasDotProducts, leastWork: leastWork)
   }
 
+  /// Operations, two a multiply-add.
+  package static let leastWork = 2_000_000_000
+
   /// As above, for a machine that may be another.
-  package static func optimize(_ graph: Graph, hasDotProducts: Bool) -> Graph {
-    guard !hasDotProducts else { return optimize(graph) }
+  package static func optimize(
+    _ graph: Graph, hasDotProducts: Bool, leastWork: Int = Optimizer.leastWork
+  ) -> Graph {
+    guard !hasDotProducts, graph.cost.operationCount >= leastWork else { return optimize(graph) }
     return optimize(graph) { convolution, input, output in
       WinogradCall.pays(for: convolution.geometry(input: input, output: output))
     }

@@ -159,7 +159,7 @@ import Testing
       activations: .staticPerTensor(scale: 1, zeroPoint: 0), bytes: UnsafeRawBufferPointer(bytes),
       owner: FloatStorage([]))
     let builder = GraphBuilder(weights: NoWeights())
-    var x = builder.input("x", [1, 64, 64, 32])
+    var x = builder.input("x", [1, 200, 200, 32])
     for name in ["a", "b", "c"] {
       let op = Conv2D(weight: weight, bias: nil, padding: Conv2D.Padding(1))
       x = try builder.add(.conv2D(op), [x], name)

@@ -150,7 +150,7 @@ struct IntegerWeights: WeightSource {
     let inputs = randomInputs(integers, seed: 3)
     let expected = try run(integers, inputs, kernels: .scalar)["y"] ?? []
     for kernels in KernelTable.available {
-      let graph = Optimizer.optimize(g.graph, for: kernels)
+      let graph = Optimizer.optimize(g.graph, for: kernels, leastWork: 0)
       let pool = ThreadPool(threadCount: 1)
       let weights = PackedWeights(kernels: kernels, pool: pool)
       let program = Program(graph: graph, kernels: kernels, pool: pool, weights: weights)
@@ -158,6 +158,8 @@ struct IntegerWeights: WeightSource {
       let names = convolutions.map { program.kernelName(ofNode: $0) ?? "" }
       let first = kernels.hasDotProducts ? "conv2d_i8" : "winograd_f32"
       #expect(names == [first, first, "conv2d_i8", "conv2d_i8"], "\(kernels.name)")
+      let small = Optimizer.optimize(g.graph, for: kernels)
+      #expect(small.listing == integers.listing)
       let isTold = graph.listing.contains("conv2d w8 +upsample2x +bias")
       #expect(isTold == !kernels.hasDotProducts)
       // Panels may be a quarter empty, an enlarged image's integers lie there four times by four taps: less

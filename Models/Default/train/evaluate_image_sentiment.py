@@ -15,7 +15,8 @@ import zipfile
 import numpy as np
 import torch
 from PIL import Image
-from transformers import ResNetForImageClassification
+from safetensors.torch import load_file
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from captions import token_states, with_article
 from common import (BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, sampled, share,
@@ -25,7 +26,7 @@ from encoder import load_encoder
 from image_sentiment import shrunk
 from modules import PipitAutoencoder, PipitFlowMLP
 from sampler import Sampler
-from storage import read_component
+from storage import expanded, read_component
 from text_sentiment import States, concept_valences, judged, load_head, scores
 
 COUNT = 500
@@ -46,8 +47,11 @@ class Reader:
     """The shipped classifier."""
 
     def __init__(self, device):
-        model = ResNetForImageClassification.from_pretrained(
-            BUNDLE / "image_sentiment", dtype=torch.float32
+        config = read_json(BUNDLE / "image_sentiment/config.json")
+        config.pop("quantization_config", None)
+        model = ResNetForImageClassification(ResNetConfig(**config))
+        model.load_state_dict(
+            expanded(load_file(BUNDLE / "image_sentiment/model.safetensors")), strict=False
         )
         self.model, self.device = model.to(device).eval(), device
 

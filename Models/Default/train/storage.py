@@ -73,14 +73,15 @@ def expanded(stored):
     """The f32 tensors of a stored component."""
     found = {}
     for name, value in stored.items():
-        if name.endswith(("_scale", "_shape")):
+        if name.endswith(("_scale", "_shape", "input_zero_point")):
             continue
         if name.endswith("_packed"):
             name = name.removesuffix("_packed")
             scale = stored[name + "_scale"].float().repeat_interleave(GROUP, 1)
             found[name] = unpacked(value).float() * scale
         elif value.dtype == torch.int8:
-            found[name] = value.float() * stored[name + "_scale"].float()
+            scale = stored[name + "_scale"].float()
+            found[name] = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
         else:
             found[name] = value.float()
     return found

@@ -31,6 +31,7 @@ STAGES = [
     ("evaluate", None),
     ("evaluate_sentiment", None),
     ("evaluate_image_sentiment", None),
+    ("integers", None),
     ("card", None),
 ]
 
