@@ -29,6 +29,15 @@ package struct QuantizationJob {
     return plan.contains { $0.reason == SchemeChoice.notCalibrated }
   }
 
+  /// Whether some layer's weights are rounded better where its inputs have been seen.
+  package func gainsByCalibration() throws -> Bool {
+    guard isRunnable else { return false }
+    return try model.quantizer(request, kernels: machine.kernels).plan.contains { choice in
+      if case .w4 = choice.scheme { return true }
+      return choice.activations == .dynamicPerToken
+    }
+  }
+
   /// Runs the float model and watches its layers' inputs.
   package mutating func calibrate(on material: Material) throws {
     let calibration = Calibration(root: model.root)

@@ -7,7 +7,7 @@ enum Rounding {
   private static let magic: Float = 12_582_912
 
   @inline(__always)
-  private static func rounded(_ x: Float, _ low: Float, _ high: Float) -> Float {
+  static func rounded(_ x: Float, _ low: Float, _ high: Float) -> Float {
     // Limits first: beyond 2^22 the sum would not round, and what is beyond them is the limit anyway.
     let inside = x < low ? low : x > high ? high : x
     return (inside + magic) - magic
@@ -78,6 +78,15 @@ enum Rounding {
       if error < least { (best, least) = (candidate, error) }
     }
     return best
+  }
+
+  /// As below, by a way to make up for errors; `scale` is asked for a column.
+  static func quantize(
+    _ row: UnsafeBufferPointer<Float>, low: Float, high: Float, into output: UnsafeMutablePointer<Int8>,
+    error: inout StorageError, feedback: ErrorFeedback, scale: (Int) -> Float
+  ) {
+    feedback.quantize(row, low: low, high: high, into: output, scale: scale)
+    error.add(row) { Float(output[$0]) * scale($0) }
   }
 
   /// The whole numbers of a row, and what they stand for added to `error`.

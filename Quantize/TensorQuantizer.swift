@@ -140,6 +140,7 @@ struct TensorQuantizer {
     var error = StorageError()
     var scales: [Float] = []
     let columns = weight.columns
+    let feedback = feedback
     try forEachBlock(rowCount: columns) { block, _ in
       var values = [Int8](repeating: 0, count: block.count)
       try values.withUnsafeMutableBufferPointer { values in
@@ -148,8 +149,14 @@ struct TensorQuantizer {
           let row = UnsafeBufferPointer(rebasing: block[begin..<begin + columns])
           let scale = Rounding.scale(row, low: -127, high: 127, clipping: clipping) { $0 }
           guard scale > 0 else { throw wrong("numbers above 1e-36", "smaller ones") }
-          Rounding.quantize(
-            row, scale: scale, low: -127, high: 127, into: values + begin, error: &error)
+          if let feedback {
+            Rounding.quantize(
+              row, low: -127, high: 127, into: values + begin, error: &error, feedback: feedback
+            ) { _ in scale }
+          } else {
+            Rounding.quantize(
+              row, scale: scale, low: -127, high: 127, into: values + begin, error: &error)
+          }
           watch.add(row) { Float(values[begin + $0]) * scale }
           scales.append(scale)
         }
@@ -167,6 +174,7 @@ struct TensorQuantizer {
   private func nibbles(_ group: Int, _ sink: Sink) throws -> Outcome {
     var watch = OutputWatch(self)
     var error = StorageError()
+    let feedback = feedback
     try forEachBlock(rowCount: weight.columns) { block, _ in
       var values = [Int8](repeating: 0, count: block.count)
       var scales: [UInt16] = []
@@ -181,11 +189,19 @@ struct TensorQuantizer {
           guard scale.isFinite else {
             throw wrong("numbers whose scales half precision holds (or --keep)", "\(row[0])")
           }
-          Rounding.quantize(row, scale: scale, low: -8, high: 7, into: values + begin, error: &error)
+          if feedback == nil {
+            Rounding.quantize(row, scale: scale, low: -8, high: 7, into: values + begin, error: &error)
+          }
           scales.append(floatToHalf(scale))
         }
         for begin in stride(from: 0, to: block.count, by: weight.columns) {
-          let first = scales.count - block.count / group + begin / group
+          let first = begin / group
+          if let feedback {
+            Rounding.quantize(
+              UnsafeBufferPointer(rebasing: block[begin..<begin + weight.columns]), low: -8, high: 7,
+              into: values + begin, error: &error, feedback: feedback
+            ) { halfToFloat(scales[first + $0 / group]) }
+          }
           watch.add(UnsafeBufferPointer(rebasing: block[begin..<begin + weight.columns])) {
             Float(values[begin + $0]) * halfToFloat(scales[first + $0 / group])
           }
@@ -200,6 +216,12 @@ struct TensorQuantizer {
     let shape = weight.shape.extents.map { Int64($0) }
     try shape.withUnsafeBytes { try sink($0, weight.name + "_shape") }
     return watch.outcome(error)
+  }
+
+  /// How errors are made up for within a row: where the layer's inputs were multiplied with each other.
+  private var feedback: ErrorFeedback? {
+    guard let inputs, inputs.taps == 1, inputs.depth == weight.columns else { return nil }
+    return inputs.feedback
   }
 
   // MARK: Reading

@@ -12,6 +12,9 @@ package final class Calibration {
   private var smoothings: [FoldingPlace: Smoothing.Best?] = [:]
   private var choices: [ObjectIdentifier: (Weight.Activations, RangeMethod?)] = [:]
 
+  /// Bytes that products of inputs may still take.
+  private var productBytes = 256 << 20
+
   /// `root`: the folder whose components are run; `nil` for a model in one file.
   package init(root: String?) { self.root = root }
 
@@ -66,6 +69,16 @@ package final class Calibration {
     return new
   }
 
+  /// Multiplies the channels of a layer's input with each other, if there is room for that.
+  fileprivate func multiply(_ inputs: InputStatistics, rows: UnsafeBufferPointer<Float>) {
+    if inputs.products == nil {
+      let byteCount = inputs.channels * inputs.channels * MemoryLayout<Float>.stride
+      guard inputs.channels <= InputProducts.widest, byteCount <= productBytes else { return }
+      productBytes -= byteCount
+    }
+    inputs.multiply(rows: rows)
+  }
+
   /// What becomes of the input of a weight's layer. Layers that are computed as one, over the same input,
   /// all get what is best for the first that is asked about, since only then they can be.
   func choice(
@@ -102,6 +115,10 @@ private final class ComponentObserver: ProgramObserver {
       }
       seen.add(rows: memory)
       seen.sample(rows: memory)
+      // Of text alone, whose rows are few.
+      if program.graph.inputs.contains(where: { $0.name == "input_ids" }) {
+        calibration.multiply(seen, rows: memory)
+      }
     case .conv2D(let op):
       let shape = program.graph[input].shape
       let seen = calibration.statistics(

@@ -16,6 +16,10 @@ final class InputStatistics {
   /// Rows `[samples, channels * taps]`, in the order of the weight's columns: channel by channel.
   private(set) var samples: [Float] = []
   private(set) var sampleCount = 0
+  /// Of the channels with each other, where they are wanted.
+  private(set) var products: InputProducts?
+  /// How errors in a weight's columns are made up for; `nil` where too little was seen.
+  private(set) lazy var feedback = products.flatMap { ErrorFeedback($0) }
   private let sampleLimit: Int
   private var offered = 0
   private var state: UInt64 = 0x9E37_79B9_7F4A_7C15
@@ -46,6 +50,7 @@ final class InputStatistics {
     result.rowCount = rowCount
     result.sampleCount = sampleCount
     result.samples = samples.indices.map { samples[$0] / factors[$0 % depth] }
+    result.products = products?.divided(by: factors)
     return result
   }
 
@@ -67,6 +72,13 @@ final class InputStatistics {
       }
       rowCount += 1
     }
+  }
+
+  /// Rows `[rows, channels]` of an input whose channels are to be multiplied with each other.
+  func multiply(rows: UnsafeBufferPointer<Float>) {
+    let products = products ?? InputProducts(count: channels)
+    products.add(rows: rows)
+    self.products = products
   }
 
   /// A place for one more sample of rows, of which equally many are kept of all that are offered.

@@ -20,6 +20,7 @@ struct QuantizeCommand: ParsableCommand {
       Convolutions become products of integers by numbers from calibration: the model is run in f32
       on built-in texts and pictures, or on those of --calibrate FILE (one text a line, a PNG, a
       folder of PNGs, a .npy of the component's latents). With --calibrate none they are w8.
+      Matrices of text models are rounded so that errors on what was seen make up for each other.
 
       Vectors stay as they are. Where integers are asked for, the first and last convolutions, time
       embeddings, tables of positions, and heads get f16, unless a rule says otherwise. Of several
@@ -139,6 +140,8 @@ struct QuantizeCommand: ParsableCommand {
         line.clear()
         Console.writeError("pipit: not calibrated, as the model cannot be run: \(error)\n")
       }
+    } else if calibrate == nil, !dryRun, try job.gainsByCalibration() {
+      return try gaining(&job, material, line)
     }
     guard !dryRun else { return try job.quantize(to: nil) }
     guard wantsReport else { return try job.quantize(to: output, force: force) }
@@ -148,6 +151,20 @@ struct QuantizeCommand: ParsableCommand {
     }
     var result = try job.quantize(to: output, force: force)
     try job.compare(output, with: reference, into: &result)
+    return result
+  }
+
+  /// Quantizes with what can be seen of layers' inputs, and without it where the model cannot be run.
+  private func gaining(
+    _ job: inout QuantizationJob, _ material: Material, _ line: SharedProgress
+  ) throws -> QuantizationReport {
+    var failure: (any Error)?
+    do { try job.calibrate(on: material) } catch { failure = error }
+    let result = try job.quantize(to: output, force: force)
+    if let failure {
+      line.clear()
+      Console.writeError("pipit: weights are rounded to nearest, as the model cannot be run: \(failure)\n")
+    }
     return result
   }
 
