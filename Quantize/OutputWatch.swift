@@ -9,6 +9,9 @@ struct OutputWatch {
   private let rowsPerGroup: Int
   private var row = 0
   private var shift: [Double] = []
+  /// What the rounding of weights does to outputs on samples, squared and over the sample's own squares: as it is,
+  /// and with the shift taken away.
+  private var noise = (plain: 0.0, shifted: 0.0)
   private var after: [Float]
 
   init(_ work: TensorQuantizer) {
@@ -37,11 +40,31 @@ struct OutputWatch {
     }
     shift.append(sum)
     guard probe?.wants(row: row) == true else { return }
+    compare(before, inputs, first, Float(sum))
     after.withUnsafeBufferPointer { probe?.add(row: row, before, $0) }
   }
 
+  private mutating func compare(
+    _ before: UnsafeBufferPointer<Float>, _ inputs: InputStatistics, _ first: Int, _ shift: Float
+  ) {
+    inputs.samples.withUnsafeBufferPointer { samples in
+      for sample in 0..<inputs.sampleCount {
+        let begin = sample * inputs.depth + first
+        var (error, energy): (Float, Float) = (0, 0)
+        for column in 0..<columns {
+          error += (after[column] - before[column]) * samples[begin + column]
+          energy += samples[begin + column] * samples[begin + column]
+        }
+        guard energy > 0 else { continue }
+        noise.plain += Double(error * error / energy)
+        noise.shifted += Double((error - shift) * (error - shift) / energy)
+      }
+    }
+  }
+
+  /// A few inputs far from all others make a mean that is nobody's: then outputs are better off without the shift.
   func outcome(_ error: StorageError) -> TensorQuantizer.Outcome {
-    TensorQuantizer.Outcome(
-      error: error, output: probe?.error, shift: shift.count == row && row > 0 ? shift : nil)
+    let isBetter = shift.count == row && row > 0 && noise.shifted < noise.plain
+    return TensorQuantizer.Outcome(error: error, output: probe?.error, shift: isBetter ? shift : nil)
   }
 }

@@ -1,5 +1,6 @@
 /// The products of a layer's input channels with each other, summed over what was seen: X^T X, which tells what an
-/// error in one column of a weight can be made up for with the others.
+/// error in one column of a weight can be made up for with the others. Rows count alike, whatever their size: a few
+/// tokens of a text model are a hundred times as large as all others, and what follows (a norm) makes them alike.
 package final class InputProducts {
   package let count: Int
   /// `[count, count]`; of each pair once, where the column is not before the row.
@@ -29,10 +30,15 @@ package final class InputProducts {
     guard let start = rows.baseAddress else { return }
     values.withUnsafeMutableBufferPointer { values in
       guard let target = values.baseAddress else { return }
+      let rows = stride(from: 0, to: total, by: step).map { row in
+        let x = start + row * count
+        let energy = dot(x, x, count)
+        return (x, energy > 0 ? Float(count) / energy : 0)
+      }
       for channel in 0..<count {
-        for row in stride(from: 0, to: total, by: step) {
-          let x = start + row * count
-          addMultiple(of: x + channel, times: x[channel], to: target + channel * count + channel, count - channel)
+        for (x, share) in rows {
+          addMultiple(
+            of: x + channel, times: x[channel] * share, to: target + channel * count + channel, count - channel)
         }
       }
     }

@@ -71,8 +71,10 @@ import Testing
     let count = row.count
     var matrix = [[Double]](repeating: [Double](repeating: 0, count: count), count: count)
     for first in stride(from: 0, to: inputs.count, by: count) {
+      let x = inputs[first..<first + count].map(Double.init)
+      let energy = x.reduce(0) { $0 + $1 * $1 }
       for i in 0..<count {
-        for j in 0..<count { matrix[i][j] += Double(inputs[first + i]) * Double(inputs[first + j]) }
+        for j in 0..<count { matrix[i][j] += x[i] * x[j] / energy * Double(count) }
       }
     }
     let energy = (0..<count).map { matrix[$0][$0] }
