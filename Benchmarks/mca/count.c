@@ -1,6 +1,6 @@
 // One product at one shape on the best level, once or not at all: the difference in executed instructions is
-// the layer's. Usage: count gemm|gemm-f16|direct|winograd|winograd6|enlarged|i8|i8-direct RUNS N N N, extents as in
-// counts.py.
+// the layer's. Usage: count gemm|gemm-f16|direct|winograd|winograd6|enlarged|halved|first|i8|i8-direct RUNS N N N,
+// extents as in counts.py.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,17 +48,19 @@ static void gemm(const struct gemm_f32_kernels *kernels, const char *kind, size_
 static void convolution(const struct gemm_f32_kernels *kernels, const char *kind, size_t runs,
                         const size_t *n) {
     size_t side = n[0], in = n[1], out = n[2], scale = strcmp(kind, "enlarged") ? 1 : 2;
-    bool is_six = !strcmp(kind, "winograd6");
+    bool is_six = !strcmp(kind, "winograd6"), is_first = !strcmp(kind, "first");
+    size_t kernel = is_first ? 7 : 3, stride = is_first || !strcmp(kind, "halved") ? 2 : 1;
+    size_t result = scale * side / stride;
     size_t panels = (out + kernels->tile_columns - 1) / kernels->tile_columns;
     struct conv2d_f32_args args = {
         .x = numbers(side * side * in),
-        .weight.values = numbers(panels * kernels->tile_columns * 9 * in),
-        .zeros = calloc(in, sizeof(float)), .y = numbers(scale * scale * side * side * out),
+        .weight.values = numbers(panels * kernels->tile_columns * kernel * kernel * in),
+        .zeros = calloc(in, sizeof(float)), .y = numbers(result * result * out),
         .x_pixel_stride = in, .y_pixel_stride = out,
         .batch = 1, .input_height = side, .input_width = side, .input_channels = in,
-        .output_height = scale * side, .output_width = scale * side, .output_channels = out,
-        .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
-        .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .upsample = scale,
+        .output_height = result, .output_width = result, .output_channels = out,
+        .kernel_height = kernel, .kernel_width = kernel, .stride_height = stride, .stride_width = stride,
+        .pad_top = kernel / 2, .pad_left = kernel / 2, .dilation_height = 1, .dilation_width = 1, .upsample = scale,
         .winograd_side = is_six ? 6 : 4,
     };
     if (!strcmp(kind, "direct")) {
@@ -67,7 +69,7 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
         }
         return;
     }
-    size_t tiles = winograd_tile_count(&args), block = is_six ? 36 : 66;  // as the runtime's
+    size_t tiles = winograd_tile_count(&args), block = is_six ? 36 : is_first ? 96 : 66;  // as the runtime's
     float *scratch = numbers(kernels->winograd_scratch_count(&args, block));
     for (size_t run = 0; run < runs; run++) {
         for (size_t tile = 0; tile < tiles; tile += block) {

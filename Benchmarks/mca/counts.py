@@ -26,11 +26,14 @@ CASES = [
     ("gemm-f16", (77, 768, 3072), 0.34),
     ("gemm-f16", (1, 1024, 1024), 1.30),
     ("direct", (32, 128, 128), 0.31),
-    ("winograd", (64, 128, 128), 0.094),
-    ("winograd6", (64, 128, 128), 0.086),
-    ("winograd", (32, 256, 256), 0.085),
-    ("winograd", (7, 512, 512), 0.18),
-    ("enlarged", (32, 128, 128), 0.069),
+    ("winograd", (64, 128, 128), 0.090),
+    ("winograd6", (64, 128, 128), 0.077),
+    ("winograd", (32, 256, 256), 0.082),
+    ("winograd", (7, 512, 512), 0.15),
+    ("winograd", (14, 256, 256), 0.102),
+    ("enlarged", (32, 128, 128), 0.064),
+    ("halved", (56, 64, 128), 0.25),
+    ("first", (224, 3, 64), 0.20),
     ("i8", (128, 2304, 768), 0.085),
     ("i8", (128, 768, 768), 0.085),
     ("i8", (128, 768, 3072), 0.085),
@@ -43,6 +46,10 @@ def products(kind, extents):
     a, b, c = extents
     if kind in ("gemm", "gemm-f16", "i8"):
         return a * b * c
+    if kind == "first":
+        return 49 * a * a // 4 * b * c
+    if kind == "halved":
+        return 9 * a * a // 4 * b * c
     return 9 * a * a * b * c * (4 if kind == "enlarged" else 1)
 
 

@@ -34,6 +34,68 @@ enum { SUM_LANES = 16 };  // of sums over rows, see shared/row_sums.h
 /// For loops over rows and vectors of a tile, whose counts are constants.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+/// Keeps the compiler from computing a pointer or an offset anew out of others. ARM has registers for dozens of them,
+/// and loads and stores that add or move them; x86 has neither, but adds an index for nothing.
+#if defined(__aarch64__)
+#define OWN_REGISTER(value) __asm__("" : "+r"(value))
+#else
+#define OWN_REGISTER(value) ((void)0)
+#endif
+
+/// How Winograd's tiles cover the computed pixels of an image (see ckernels.h): in each dimension first the large
+/// ones, then the small ones. Tiles are numbered so that those that are large in a dimension follow each other:
+/// small x large (rows x columns), large x large, large x small, small x small; of each all images of the batch.
+struct winograd_tiles {
+    size_t large, small;  // pixels of a side
+    struct winograd_cut {
+        size_t large, small;  // how many
+    } rows, columns;
+    size_t ends[4];
+};
+
+struct winograd_tile {
+    size_t image, row, column;  // row and column in computed pixels
+    size_t height, width;
+};
+
+/// Fewest points of evaluation for `extent` pixels: each tile has two more than pixels, whatever its size.
+ALWAYS_INLINE struct winograd_cut winograd_cut_of(size_t extent, size_t large, size_t small) {
+    size_t count = (extent + large - 1) / large, spare = count * large - extent;
+    size_t most = small < large ? spare / (large - small) : 0;
+    most = most < count ? most : count;
+    return (struct winograd_cut){count - most, most};
+}
+
+ALWAYS_INLINE struct winograd_tiles winograd_tiles_of(const struct conv2d_f32_args *args) {
+    struct winograd_tiles t = {.large = args->winograd_side, .small = args->winograd_side};
+    if (args->kernel_height == 3) {
+        t.small = t.large == 6 ? 4 : 3;
+    }
+    t.rows = winograd_cut_of(args->output_height / args->upsample, t.large, t.small);
+    t.columns = winograd_cut_of(args->output_width / args->upsample, t.large, t.small);
+    t.ends[0] = args->batch * t.rows.small * t.columns.large;
+    t.ends[1] = t.ends[0] + args->batch * t.rows.large * t.columns.large;
+    t.ends[2] = t.ends[1] + args->batch * t.rows.large * t.columns.small;
+    t.ends[3] = t.ends[2] + args->batch * t.rows.small * t.columns.small;
+    return t;
+}
+
+ALWAYS_INLINE struct winograd_tile winograd_tile_at(const struct winograd_tiles *t, size_t index) {
+    size_t kind = (index >= t->ends[0]) + (index >= t->ends[1]) + (index >= t->ends[2]);
+    bool is_low = kind == 0 || kind == 3, is_narrow = kind >= 2;
+    size_t rows = is_low ? t->rows.small : t->rows.large;
+    size_t columns = is_narrow ? t->columns.small : t->columns.large;
+    index -= kind > 0 ? t->ends[kind - 1] : 0;
+    size_t row = index / columns % rows, column = index % columns;
+    return (struct winograd_tile){
+        .image = index / columns / rows,
+        .row = is_low ? t->rows.large * t->large + row * t->small : row * t->large,
+        .column = is_narrow ? t->columns.large * t->large + column * t->small : column * t->large,
+        .height = is_low ? t->small : t->large,
+        .width = is_narrow ? t->small : t->large,
+    };
+}
+
 /// An activation of one number.
 float activate_scalar(float x, enum activation activation);
 

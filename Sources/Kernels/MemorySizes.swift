@@ -29,32 +29,37 @@ package struct WinogradExtents {
   package let panelCount: Int
   package let longestBlock: Int
   private let geometry: ConvolutionGeometry
+  private let format: PackedFormat
   private let kernel: gemm_f32_kernels
 
-  /// Of a geometry that `WinogradCall.applies` to.
-  package init(_ geometry: ConvolutionGeometry, kernels: KernelTable) {
+  /// Of a geometry that `WinogradCall.applies` to and weights of that format.
+  package init(_ geometry: ConvolutionGeometry, format: PackedFormat, kernels: KernelTable) {
     precondition(WinogradCall.applies(to: geometry))
     kernel = kernels.raw.pointee.gemm_f32
     self.geometry = geometry
+    self.format = format
     tileRows = kernel.tile_rows
     longestBlock = WinogradCost(geometry).longestBlock
     panelCount = (geometry.outputChannels + kernel.tile_columns - 1) / kernel.tile_columns
-    tileCount = WinogradExtents.withArguments(geometry) { winograd_tile_count($0) }
+    tileCount = WinogradExtents.withArguments(geometry, format) { winograd_tile_count($0) }
   }
 
   /// Floats of scratch memory for `tiles` tiles at a time.
   package func scratchCount(tiles: Int) -> Int {
-    WinogradExtents.withArguments(geometry) { kernel.winograd_scratch_count($0, tiles) }
+    WinogradExtents.withArguments(geometry, format) { kernel.winograd_scratch_count($0, tiles) }
   }
 
   private static func withArguments(
-    _ geometry: ConvolutionGeometry, _ body: (UnsafePointer<conv2d_f32_args>) -> Int
+    _ geometry: ConvolutionGeometry, _ format: PackedFormat,
+    _ body: (UnsafePointer<conv2d_f32_args>) -> Int
   ) -> Int {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 1) { number in
-      // The sizes depend on the geometry only; nothing reads or writes the numbers.
+      // The sizes depend on geometry and format only; nothing reads or writes the numbers.
       guard let start = number.baseAddress else { preconditionFailure("no memory") }
+      var weight = packed_weight()
+      weight.format = format.raw
       let arguments = geometry.arguments(
-        x: start, weight: packed_weight(), zeros: nil, y: start, epilogue: KernelEpilogue())
+        x: start, weight: weight, zeros: nil, y: start, epilogue: KernelEpilogue())
       return withUnsafePointer(to: arguments, body)
     }
   }

@@ -115,7 +115,7 @@ package struct Conv2DCall {
   }
 }
 
-/// One 3x3 convolution by Winograd's minimal filtering, ready to run.
+/// One convolution by Winograd's minimal filtering, ready to run.
 package struct WinogradCall {
   private let kernel: gemm_f32_kernels
   private let arguments: conv2d_f32_args
@@ -126,9 +126,14 @@ package struct WinogradCall {
 
   /// Whether the kernel computes a convolution of that geometry (see the contract).
   package static func applies(to geometry: ConvolutionGeometry) -> Bool {
-    guard geometry.kernelHeight == 3, geometry.kernelWidth == 3, geometry.stride == 1,
-      geometry.dilation == 1
-    else { return false }
+    let kernel = geometry.kernelHeight
+    guard geometry.kernelWidth == kernel, geometry.dilation == 1 else { return false }
+    if geometry.stride == 2 {
+      guard geometry.upsample == 1 else { return false }
+      return (kernel == 7 && geometry.inputChannels <= 4)
+        || (kernel == 3 && geometry.inputChannels % 16 == 0)
+    }
+    guard kernel == 3, geometry.stride == 1 else { return false }
     let keepsSize =
       geometry.padTop == 1 && geometry.padLeft == 1
       && geometry.outputHeight == 2 * geometry.inputHeight
@@ -137,12 +142,18 @@ package struct WinogradCall {
   }
 
   /// Whether fewer multiplications pay for the transforms: not for shallow images, whose transforms
-  /// weigh as much as the products, nor for few tiles, which share the transform of the filters.
+  /// weigh as much as the products (but a large kernel saves three quarters of these), nor for few tiles, which
+  /// share the transform of the filters.
   package static func pays(for geometry: ConvolutionGeometry) -> Bool {
     guard applies(to: geometry) else { return false }
     let side = 4 * geometry.upsample
     let tiles = geometry.pixelCount / (side * side)
-    guard min(geometry.inputChannels, geometry.outputChannels) >= 16 else { return false }
+    guard geometry.outputChannels >= 16 else { return false }
+    if geometry.stride == 2 {
+      return tiles >= 12
+        && (geometry.kernelHeight == 7 || WinogradCost.paysInStepsOfTwo(geometry))
+    }
+    guard geometry.inputChannels >= 16 else { return false }
     guard geometry.upsample == 1, tiles < 8 else { return tiles >= 4 }
     return tiles >= 3 && fewTilesPay(filters: geometry.inputChannels * geometry.outputChannels)
   }
@@ -167,7 +178,8 @@ package struct WinogradCall {
   ) {
     precondition(WinogradCall.applies(to: geometry))
     precondition(weights.columns == geometry.outputChannels)
-    precondition(weights.depth == 9 * geometry.inputChannels)
+    precondition(
+      weights.depth == geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels)
     precondition(weights.format.numbers != .i4)
     kernel = kernels.raw.pointee.gemm_f32
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")

@@ -1,7 +1,7 @@
-/// What a 3x3 convolution by Winograd's filtering takes on paper: told from shapes alone, so that a graph's steps,
+/// What a convolution by Winograd's filtering takes on paper: told from shapes alone, so that a graph's steps,
 /// their memory and a projection agree on it.
 package struct WinogradCost: Sendable {
-  /// Points of evaluation in a row of a tile.
+  /// Points of evaluation in a row of a large tile.
   package let points: Int
   /// Multiply-adds at the points of evaluation.
   package let products: Double
@@ -10,24 +10,29 @@ package struct WinogradCost: Sendable {
   /// Tiles that share a transform of the filters, at most.
   package let longestBlock: Int
 
-  /// The cost of tiles of `side` pixels, of a geometry that `WinogradCall.applies` to.
+  /// The cost of tiles of `side` pixels and of smaller ones, of a geometry that `WinogradCall.applies` to.
   init(_ geometry: ConvolutionGeometry, side: Int) {
     let upsample = geometry.upsample
-    let taps = upsample == 2 ? 2 : 3
+    // Squares of 2 x 2 pixels stand for strides of 2.
+    let channels = geometry.inputChannels * geometry.stride * geometry.stride
+    let taps =
+      upsample == 2 ? 2 : (geometry.kernelHeight + geometry.stride - 1) / geometry.stride
     points = side + taps - 1
-    longestBlock = WinogradCost.longestBlock(
-      channels: geometry.inputChannels, points: points)
-    let rows = (geometry.outputHeight / upsample + side - 1) / side
-    let columns = (geometry.outputWidth / upsample + side - 1) / side
+    longestBlock = WinogradCost.longestBlock(channels: channels, points: points)
+    let smallSide = geometry.kernelHeight == 3 ? (side == 6 ? 4 : 3) : side
+    let rows = WinogradLine(geometry.outputHeight / upsample, side: side, smallSide: smallSide)
+    let columns = WinogradLine(geometry.outputWidth / upsample, side: side, smallSide: smallSide)
     let phases = Double(upsample * upsample)
-    let tiles = Double(geometry.batch * rows * columns)
-    let inputs = Double(geometry.inputChannels), outputs = Double(geometry.outputChannels)
+    let evaluations = Double(
+      geometry.batch * rows.points(taps: taps) * columns.points(taps: taps))
+    let tiles = Double(geometry.batch * rows.tileCount * columns.tileCount)
+    let inputs = Double(channels), outputs = Double(geometry.outputChannels)
     let blocks = (tiles / Double(longestBlock)).rounded(.up)
     let counts = WinogradCost.instructions(points: points)
-    products = phases * Double(points * points) * tiles * inputs * outputs
+    products = phases * evaluations * inputs * outputs
     transforms =
       phases
-      * (tiles * (inputs * counts.input + outputs * counts.output)
+      * (evaluations * (inputs * counts.input + outputs * counts.output)
         + blocks * inputs * outputs * counts.filter)
   }
 
@@ -39,17 +44,19 @@ package struct WinogradCost: Sendable {
   /// 64 tiles of 36 points make the filters' transform cheap; of more points, and of deep images, fewer, lest
   /// scratch memory grow.
   package static func longestBlock(channels: Int, points: Int) -> Int {
-    let tiles = min(64, 80_000 / max(channels, 1))
+    guard channels > 16 else { return 96 }
+    let tiles = min(64, 80_000 / channels)
     return max(16, min(64, tiles * 36 / (points * points)))
   }
 
-  /// Executed instructions for a vector of a tile's channels, of its sums and of a filter, as counted on ARM64;
-  /// x86 is within a fifth of them in slots of a multiply-add.
+  /// Executed instructions for a vector of channels, or of sums, at a point of evaluation, and for a vector of
+  /// filters at all points, as counted on ARM64; x86 is within a fifth of them in slots of a multiply-add.
   private static func instructions(points: Int) -> (input: Double, output: Double, filter: Double) {
     switch points {
-    case 5: return (250, 260, 90)
-    case 6: return (400, 380, 130)
-    default: return (1000, 850, 230)
+    case 5: return (10, 10, 60)
+    case 6: return (12, 11, 100)
+    case 7: return (20, 9, 500)
+    default: return (18, 11, 180)
     }
   }
 
@@ -59,15 +66,45 @@ package struct WinogradCost: Sendable {
   fileprivate var instructions: Double {
     products * (1 + WinogradCost.productOverhead) + transforms
   }
+
+  /// Whether a 3x3 convolution in steps of two takes fewer instructions so. Directly it has less around its
+  /// multiply-adds than where tiles are few, but its pixels are gathered.
+  static func paysInStepsOfTwo(_ geometry: ConvolutionGeometry) -> Bool {
+    let direct = Double(geometry.pixelCount * geometry.inputChannels * geometry.outputChannels)
+    return WinogradCost(geometry, side: 4).instructions < 0.9 * 9 * direct * (1 + productOverhead)
+  }
+}
+
+/// How tiles cover one dimension of an image: large ones, and small ones where they stand out less.
+private struct WinogradLine {
+  private let large: Int
+  private let small: Int
+  private let side: Int
+  private let smallSide: Int
+
+  init(_ extent: Int, side: Int, smallSide: Int) {
+    let count = (extent + side - 1) / side
+    let spare = count * side - extent
+    small = smallSide < side ? min(count, spare / (side - smallSide)) : 0
+    large = count - small
+    self.side = side
+    self.smallSide = smallSide
+  }
+
+  var tileCount: Int { large + small }
+
+  func points(taps: Int) -> Int {
+    large * (side + taps - 1) + small * (smallSide + taps - 1)
+  }
 }
 
 extension ConvolutionGeometry {
-  /// Pixels in a row of Winograd's tiles, of a geometry that `WinogradCall.applies` to: larger tiles have fewer
-  /// products and more to transform, and where they do not divide the image more of them is for nothing.
+  /// Pixels in a row of Winograd's large tiles, of a geometry that `WinogradCall.applies` to: larger tiles have
+  /// fewer products and more to transform.
   package var winogradSide: Int {
-    guard upsample == 1 else { return 4 }
+    guard upsample == 1, stride == 1 else { return 4 }
     let small = WinogradCost(self, side: 4), large = WinogradCost(self, side: 6)
     // Small tiles are more accurate.
-    return large.instructions < 0.97 * small.instructions ? 6 : 4
+    return large.instructions < 0.95 * small.instructions ? 6 : 4
   }
 }

@@ -32,7 +32,8 @@ extension Optimizer {
   ) -> Graph {
     guard !hasDotProducts, graph.cost.operationCount >= leastWork else { return optimize(graph) }
     return optimize(graph) { convolution, input, output in
-      WinogradCall.pays(for: convolution.geometry(input: input, output: output))
+      convolution.stride == 1
+        && WinogradCall.pays(for: convolution.geometry(input: input, output: output))
     }
   }
 }

@@ -140,7 +140,8 @@ private struct Count {
   private func winograd(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int? {
     let geometry = op.groupGeometry(input: input, output: output)
     guard WinogradCall.pays(for: geometry) else { return nil }
-    let extents = WinogradExtents(geometry, kernels: kernels)
+    let extents = WinogradExtents(
+      geometry, format: PackedFormat([op.weight]), kernels: kernels)
     let grid = WinogradGrid(
       tileCount: extents.tileCount, tileRows: extents.tileRows, panelCount: extents.panelCount,
       longestBlock: extents.longestBlock, threadCount: threadCount)

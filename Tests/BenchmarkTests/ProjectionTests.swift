@@ -80,7 +80,7 @@ import Testing
     #expect(abs(many.card_ms - 2000) < 1e-9)
   }
 
-  @Test func fastConvolutionNeedsAQuarterOfTheProducts() throws {
+  @Test func fastConvolutionNeedsAFifthOfTheProductsAndTransforms() throws {
     let projection = try project { g in
       let op = Conv2D(weight: weight([256, 256, 3, 3]), bias: nil, padding: Conv2D.Padding(1))
       return try g.add(.conv2D(op), [g.input("x", [1, 64, 64, 256])], "convolution")
@@ -88,8 +88,8 @@ import Testing
     let row = try #require(projection.parts[0].rows.first)
     #expect(row.algorithm == "winograd")
     let nominal = row.mega_operations / 100_000 * 1e6
-    #expect(row.compute_us > nominal / 4)
-    #expect(row.compute_us < nominal / 2.5)
+    #expect(row.compute_us > nominal / 5)
+    #expect(row.compute_us < nominal / 3)
   }
 
   /// Sides, channels in and out, upsampling, groups.

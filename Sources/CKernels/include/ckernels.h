@@ -147,18 +147,25 @@ struct gemm_f32_kernels {
 
     /// As conv2d, by Winograd's minimal filtering (Lavin & Gray 2015), over the weights as conv2d has
     /// them: they are transformed a panel at a time, so that fast convolution costs no memory for
-    /// weights. For kernels of 3 x 3, strides and dilations of 1 and either
+    /// weights. For dilations of 1 and either
     ///
-    ///   - upsample 1, winograd_side 4: F(4x4, 3x3), a quarter of the multiplications;
-    ///   - upsample 1, winograd_side 6: F(6x6, 3x3), a fifth of them (16 / 81); or
-    ///   - upsample 2, winograd_side 4, with padding of 1 and an output of twice the input: the enlarged image's four
-    ///     phases are 2x2 convolutions of the stored one, F(4x4, 2x2), a sixth of the multiplications.
+    ///   - kernels of 3 x 3, strides of 1, upsample 1, winograd_side 4: F(4x4, 3x3), a quarter of the multiplications;
+    ///   - the same, winograd_side 6: F(6x6, 3x3), a fifth of them (16 / 81);
+    ///   - kernels of 3 x 3, strides of 1, upsample 2, winograd_side 4, with padding of 1 and an output of twice the
+    ///     input: the enlarged image's four phases are 2x2 convolutions of the stored one, F(4x4, 2x2), a sixth of
+    ///     the multiplications;
+    ///   - kernels of 7 x 7, strides of 2, upsample 1, at most 4 input channels, winograd_side 4: 4x4 convolutions of
+    ///     squares of 2 x 2 pixels, F(4x4, 4x4), a quarter of the multiplications; or
+    ///   - kernels of 3 x 3, strides of 2, upsample 1, a multiple of 16 input channels, winograd_side 4: 2x2
+    ///     convolutions of squares of 2 x 2 pixels, F(4x4, 2x2), two thirds of the multiplications.
     ///
-    /// Tiles are winograd_side x winograd_side pixels of the output, or of each of its four phases.
+    /// Tiles are winograd_side x winograd_side pixels of the output, or of each of its four phases. Where
+    /// kernels are 3 x 3 the last ones of a row or column have 3 pixels instead of 4, 4 instead of 6, as far as they
+    /// stand out.
     /// Computes tiles [tile_begin, tile_end) of winograd_tile_count(args) x panels [panel_begin, panel_end).
     /// scratch: winograd_scratch_count(args, tile_end - tile_begin) floats, 64-byte aligned.
-    /// Accuracy: within 3e-5 + 5e-7 * depth (side 4) or 6e-5 + 1e-6 * depth (side 6), times max|x| * max|weight|,
-    /// of conv2d.
+    /// Accuracy: within 3e-5 + 5e-7 * depth (3 x 3, side 4) or 6e-5 + 1e-6 * depth (else), times
+    /// max|x| * max|weight|, of conv2d.
     size_t (*winograd_scratch_count)(const struct conv2d_f32_args *args, size_t tile_count);
     void (*winograd)(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end);

@@ -104,7 +104,8 @@ ALWAYS_INLINE size_t accumulate_whole(float32x4_t sums[TILE_ROWS][4], const stru
 ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
                               const size_t vectors, const size_t row_stride) {
     // Asked before the sums exist: a call leaves half of the registers to nobody.
-    bool is_looped = (rows == TILE_ROWS || rows == 4 || (rows == 5 && row_stride == BLOCK)) && vectors == 4;
+    bool has_loop = rows == TILE_ROWS || rows == 4 || ((rows == 5 || rows == 2) && row_stride == BLOCK);
+    bool is_looped = has_loop && vectors == 4;
     bool in_order = is_looped && core_runs_in_order();
     is_looped &= rows == TILE_ROWS || !in_order;
     float32x4_t sums[TILE_ROWS][4];
@@ -154,11 +155,13 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     }
 
     finish(tile, sums, rows, vectors);
+    float *to = tile->to;  // of its own, as a store might change the tile
+    const size_t stride = tile->to_stride;
     UNROLL
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows; r++, to += stride) {
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            vst1q_f32(tile->to + r * tile->to_stride + v * 4, sums[r][v]);
+            vst1q_f32(to + v * 4, sums[r][v]);
         }
     }
 }

@@ -5,9 +5,11 @@
 // and adds. The level's file defines before it includes this the type `sums_of_four` and MULTIPLY, the
 // instruction. All loops add in the same order, so that which core computes what does not change a bit.
 
-#define SUMS_OF_4_ROWS(s)                                                              \
+#define SUMS_OF_2_ROWS(s)                                                              \
     [s00] "+w"(s[0][0]), [s01] "+w"(s[0][1]), [s02] "+w"(s[0][2]), [s03] "+w"(s[0][3]), \
-    [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3]), \
+    [s10] "+w"(s[1][0]), [s11] "+w"(s[1][1]), [s12] "+w"(s[1][2]), [s13] "+w"(s[1][3])
+#define SUMS_OF_4_ROWS(s)                                                              \
+    SUMS_OF_2_ROWS(s),                                                                 \
     [s20] "+w"(s[2][0]), [s21] "+w"(s[2][1]), [s22] "+w"(s[2][2]), [s23] "+w"(s[2][3]), \
     [s30] "+w"(s[3][0]), [s31] "+w"(s[3][1]), [s32] "+w"(s[3][2]), [s33] "+w"(s[3][3])
 #define SUMS_OF_5_ROWS(s)                                                              \
@@ -27,8 +29,10 @@
 // which 192 multiply. A vector of the left operand holds four steps of depth of a row; weights come two
 // vectors at a time.
 
+#define MULTIPLY_ROWS_2(column, weight, lane)                                     \
+    MULTIPLY(0, column, weight, x0, lane) MULTIPLY(1, column, weight, x1, lane)
 #define MULTIPLY_ROWS_4(column, weight, lane)                                     \
-    MULTIPLY(0, column, weight, x0, lane) MULTIPLY(1, column, weight, x1, lane)   \
+    MULTIPLY_ROWS_2(column, weight, lane)                                         \
     MULTIPLY(2, column, weight, x2, lane) MULTIPLY(3, column, weight, x3, lane)
 #define MULTIPLY_ROWS_5(column, weight, lane)                                     \
     MULTIPLY_ROWS_4(column, weight, lane) MULTIPLY(4, column, weight, x4, lane)
@@ -50,6 +54,7 @@
     LOAD_ROWS_4
 
 /// As above, of vectors one behind the other, 6 x 16 bytes for each four steps.
+#define LOAD_BLOCK_2 "ldp %q[x0], %q[x1], [%[a]], #96\n"
 #define LOAD_BLOCK_4                                                              \
     "ldp %q[x0], %q[x1], [%[a]], #96\n"                                           \
     "ldp %q[x2], %q[x3], [%[a], #-64]\n"
@@ -94,16 +99,20 @@ ALWAYS_INLINE void accumulate_fours(sums_of_four sums[TILE_ROWS][4], const void 
         : "cc", "memory");
 }
 
-/// As `accumulate_fours`, over a left operand of [blocks of four steps, 6, 4 steps], for 4, 5 or 6 rows of it.
+/// As `accumulate_fours`, over a left operand of [blocks of four steps, 6, 4 steps], for 2, 4, 5 or 6 rows of it.
 ALWAYS_INLINE void accumulate_fours_of_blocks(sums_of_four sums[TILE_ROWS][4], const void *a,
                                               const void *panel, size_t fours, const size_t rows) {
     ASSUME(fours > 0);
     uint8x16_t x0, x1, x2, x3, x4, x5, w0, w1;
     size_t eights = fours / 2;
-#define WORK                                                                                     \
+#define WORK_OF_2                                                                                \
     [a] "+r"(a), [panel] "+r"(panel), [eights] "+r"(eights), [x0] "=&w"(x0), [x1] "=&w"(x1),     \
-        [x2] "=&w"(x2), [x3] "=&w"(x3), [w0] "=&w"(w0), [w1] "=&w"(w1)
-    if (rows == 4) {
+        [w0] "=&w"(w0), [w1] "=&w"(w1)
+#define WORK WORK_OF_2, [x2] "=&w"(x2), [x3] "=&w"(x3)
+    if (rows == 2) {
+        __asm__ volatile(ALL_STEPS(2, LOAD_BLOCK_2)
+            : WORK_OF_2, SUMS_OF_2_ROWS(sums) : [fours] "r"(fours) : "cc", "memory");
+    } else if (rows == 4) {
         __asm__ volatile(ALL_STEPS(4, LOAD_BLOCK_4)
             : WORK, SUMS_OF_4_ROWS(sums) : [fours] "r"(fours) : "cc", "memory");
     } else if (rows == 5) {
@@ -114,6 +123,7 @@ ALWAYS_INLINE void accumulate_fours_of_blocks(sums_of_four sums[TILE_ROWS][4], c
             : WORK, [x4] "=&w"(x4), [x5] "=&w"(x5), SUMS(sums) : [fours] "r"(fours) : "cc", "memory");
     }
 #undef WORK
+#undef WORK_OF_2
 }
 
 // For cores that execute in order (Cortex-A53, A55). Such a core starts two instructions a cycle, as they
@@ -201,14 +211,17 @@ ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void 
 #undef MULTIPLY
 #undef SUMS
 #undef ROWS
+#undef SUMS_OF_2_ROWS
 #undef SUMS_OF_4_ROWS
 #undef SUMS_OF_5_ROWS
+#undef MULTIPLY_ROWS_2
 #undef MULTIPLY_ROWS_4
 #undef MULTIPLY_ROWS_5
 #undef MULTIPLY_ROWS_6
 #undef STEP
 #undef LOAD_ROWS_4
 #undef LOAD_ROWS_6
+#undef LOAD_BLOCK_2
 #undef LOAD_BLOCK_4
 #undef LOAD_BLOCK_5
 #undef LOAD_BLOCK_6

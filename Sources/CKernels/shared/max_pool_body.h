@@ -19,8 +19,26 @@ struct pooled {
     size_t rows, columns, row_pitch, pixel_stride;
 };
 
+/// As `highest_f32`, of the window that most pixels of most models have.
+ALWAYS_INLINE void highest_of_nine(float *y, const float *x, struct pooled window) {
+    vec highest = v_set1(-INFINITY);
+    _Pragma("clang loop unroll(full)")
+    for (size_t row = 0; row < 3; row++) {
+        const float *p = x + row * window.row_pitch;
+        _Pragma("clang loop unroll(full)")
+        for (size_t column = 0; column < 3; column++, p += window.pixel_stride) {
+            highest = v_max(highest, v_load(p));
+        }
+    }
+    v_store(y, highest);
+}
+
 /// y[c] = the highest of the window's x[c], for `n` channels, of which as many as one vector has are made.
 ALWAYS_INLINE void highest_f32(float *y, const float *x, struct pooled window, size_t n) {
+    if (n >= LANES && window.rows == 3 && window.columns == 3) {
+        highest_of_nine(y, x, window);
+        return;
+    }
     vec highest = v_set1(-INFINITY);
     for (size_t row = 0; row < window.rows; row++) {
         const float *p = x + row * window.row_pitch;

@@ -1,109 +1,147 @@
 // Winograd's transform of a panel's filters (see winograd_f32_body.h).
 
-/// Two rows of points, or one.
-struct winograd_rows {
-    size_t first, count, step;
-};
+/// Of an enlarged image the taps that fall on the same stored pixel add up: the last two of a line where the phase
+/// is 0, the first two where it is 1. Writes [2, 2, depth, TILE_COLUMNS].
+static void winograd_add_taps(float *to, const float *taps, size_t tap, size_t row_phase,
+                              size_t column_phase) {
+    // The tap that stays alone is the line's first or last, and so it is of the two.
+    const float *from[3][3];
+    for (size_t row = 0; row < 3; row++) {
+        for (size_t column = 0; column < 3; column++) {
+            from[row][column] = taps + ((row_phase ? 2 - row : row) * 3 +
+                                        (column_phase ? 2 - column : column)) * tap;
+        }
+    }
+    float *alone = to + (row_phase * 2 + column_phase) * tap;
+    float *beside = to + (row_phase * 2 + 1 - column_phase) * tap;
+    float *below = to + ((1 - row_phase) * 2 + column_phase) * tap;
+    float *across = to + ((1 - row_phase) * 2 + 1 - column_phase) * tap;
+    for (size_t i = 0; i < tap; i += LANES) {
+        vec w[3][2];
+        UNROLL
+        for (size_t row = 0; row < 3; row++) {
+            w[row][0] = v_load(from[row][0] + i);
+            w[row][1] = v_add(v_load(from[row][1] + i), v_load(from[row][2] + i));
+        }
+        v_store(alone + i, w[0][0]);
+        v_store(beside + i, w[0][1]);
+        v_store(below + i, v_add(w[1][0], w[2][0]));
+        v_store(across + i, v_add(w[1][1], w[2][1]));
+    }
+}
 
-/// The filters of two rows of points for one panel. Two at a time, as those of a pair have terms in common,
+/// A kernel of 7 x 7 (3 x 3) as 4 x 4 (2 x 2) taps over squares of 2 x 2 pixels. Where the kernel does not begin
+/// with a square, the first row of squares has only its second row of pixels, and so with columns.
+static void winograd_gather_taps(float *to, const float *weights, const struct conv2d_f32_args *args) {
+    size_t channels = args->input_channels, kernel = args->kernel_height, width = (kernel + 1) / 2;
+    for (size_t tap = 0; tap < width * width; tap++) {
+        for (size_t place = 0; place < 4; place++, to += channels * TILE_COLUMNS) {
+            // One before the kernel becomes huge.
+            size_t row = tap / width * 2 + place / 2 - args->pad_top % 2;
+            size_t column = tap % width * 2 + place % 2 - args->pad_left % 2;
+            bool is_inside = row < kernel && column < kernel;
+            const float *from = weights + (is_inside ? row * kernel + column : 0) * channels * TILE_COLUMNS;
+            for (size_t i = 0; i < channels * TILE_COLUMNS; i += LANES) {
+                v_store(to + i, is_inside ? v_load(from + i) : v_zero());
+            }
+        }
+    }
+}
+
+/// The taps of a panel's filters as floats, 3 x 3, of an enlarged image 2 x 2, of squares 4 x 4, each
+/// [depth, TILE_COLUMNS].
+static const float *winograd_taps(const struct winograd_pass *pass, const struct winograd_scratch *s,
+                                  size_t panel) {
+    const struct conv2d_f32_args *args = pass->args;
+    size_t depth = args->kernel_height * args->kernel_width * args->input_channels;
+    const float *taps = (const float *)args->weight.values + panel * depth * TILE_COLUMNS;
+    if (args->weight.format != WEIGHT_F32) {
+        expand_panel(s->expanded, &args->weight, depth, panel, (struct range){0, depth});
+        taps = s->expanded;
+    }
+    if (args->upsample == 2) {
+        winograd_add_taps(s->taps, taps, args->input_channels * TILE_COLUMNS, pass->row_phase,
+                          pass->column_phase);
+        return s->taps;
+    }
+    if (args->stride_height == 2) {
+        winograd_gather_taps(s->taps, taps, args);
+        return s->taps;
+    }
+    return taps;
+}
+
+/// The filters of two rows of points, or of the last one. Two at a time, as those of a pair have terms in common,
 /// and no more, as they would not stay in the second-level cache until the products have read them.
-/// Columns have one factor at most, as the numbers of a filter do not follow each other.
-ALWAYS_INLINE void winograd_filter_rows(const struct winograd_pass *pass,
-                                        const struct winograd_scratch *s, size_t panel,
-                                        const struct winograd_rows rows, const size_t points,
-                                        const enum weight_format format, const bool has_factors) {
-    const size_t tap = pass->args->input_channels * TILE_COLUMNS, point = s->filter_point;
-    const struct packed_weight *weight = &pass->args->weight;
-    const char *values = (const char *)weight->values + packed_bytes(9 * panel * tap, format);
-    const float *factors = has_factors ? weight->factors + panel * TILE_COLUMNS : NULL;
-    float *filters = s->filters;
-    size_t row_phase = pass->row_phase, column_phase = pass->column_phase;
+ALWAYS_INLINE void winograd_filter_rows(const float *taps, size_t tap, float *filters,
+                                        size_t filter_point, const size_t pair, const size_t points) {
+    const size_t width = points == 5 ? 2 : points == 7 ? 4 : 3, rows = 2 * pair + 2 > points ? 1 : 2;
     // Two vectors side by side, whose loads and stores NEON has one instruction for.
     enum { WIDTH = TILE_COLUMNS % (2 * LANES) ? 1 : 2 };
-    for (size_t i = 0; i < tap; i += WIDTH * LANES) {
-        vec line[2][3][WIDTH], g[2][WINOGRAD_POINTS][WIDTH];
+    const float *from[16];
+    float *to[2 * WINOGRAD_POINTS];
+    UNROLL
+    for (size_t i = 0; i < width * width; i++) {
+        from[i] = taps + i * tap;
+    }
+    UNROLL
+    for (size_t i = 0; i < rows * points; i++) {
+        to[i] = filters + i * filter_point;
+    }
+    for (size_t left = tap; left > 0; left -= WIDTH * LANES) {
+        vec line[2][WIDTH][4], g[WINOGRAD_POINTS][WIDTH];
         UNROLL
-        for (size_t column = 0; column < 3; column++) {
+        for (size_t column = 0; column < width; column++) {
             UNROLL
             for (size_t v = 0; v < WIDTH; v++) {
-                size_t own = i + v * LANES;
-                vec factor = has_factors ? v_load(factors + own % TILE_COLUMNS) : v_zero();
-                const char *first = values + packed_bytes(column * tap + own, format);
-                vec w[3];
+                vec w[4];
                 UNROLL
-                for (size_t j = 0; j < 3; j++) {
-                    w[j] = v_packed(first + packed_bytes(j * 3 * tap, format), 0, format);
-                    w[j] = has_factors ? v_mul(w[j], factor) : w[j];
+                for (size_t row = 0; row < width; row++) {
+                    w[row] = v_load(from[row * width + column] + v * LANES);
                 }
-                winograd_filter(g[0][0] + v, WIDTH, w[0], w[1], w[2], points, row_phase);
-                line[0][column][v] = g[0][rows.first][v];
-                line[1][column][v] = g[0][rows.first + rows.step][v];
+                winograd_filter(g[0], WIDTH, w, points);
+                line[0][v][column] = g[2 * pair][0];
+                line[1][v][column] = rows > 1 ? g[2 * pair + 1][0] : w[0];
             }
         }
-        float *to = filters + i;
         UNROLL
-        for (size_t row = 0; row < rows.count; row++) {
+        for (size_t i = 0; i < width * width; i++) {
+            from[i] += WIDTH * LANES;
+            OWN_REGISTER(from[i]);
+        }
+        UNROLL
+        for (size_t row = 0; row < rows; row++) {
             UNROLL
             for (size_t v = 0; v < WIDTH; v++) {
-                winograd_filter(g[row][0] + v, WIDTH, line[row][0][v], line[row][1][v],
-                                line[row][2][v], points, column_phase);
+                winograd_filter(g[0] + v, WIDTH, line[row][v], points);
             }
             UNROLL
-            for (size_t column = 0; column < points; column++, to += point) {
+            for (size_t column = 0; column < points; column++) {
                 UNROLL
                 for (size_t v = 0; v < WIDTH; v++) {
-                    v_store(to + v * LANES, g[row][column][v]);
+                    v_store(to[row * points + column] + v * LANES, g[column][v]);
                 }
+                to[row * points + column] += WIDTH * LANES;
+                OWN_REGISTER(to[row * points + column]);
             }
         }
     }
 }
 
-/// The rows of points that are made together: zero and infinity, then those that are sums and differences of
-/// the same terms.
-ALWAYS_INLINE struct winograd_rows winograd_pair(size_t pair, size_t points) {
-    if (pair == 0) {
-        return (struct winograd_rows){0, 2, points - 1};
-    }
-    size_t first = 2 * pair - 1;
-    return first + 2 < points ? (struct winograd_rows){first, 2, 1}
-                              : (struct winograd_rows){first, 1, 0};
-}
-
-/// The rows of points are constants where their sums are made, so that no other row's are.
-ALWAYS_INLINE void winograd_filters_of(const struct winograd_pass *pass,
-                                       const struct winograd_scratch *s, size_t panel, size_t pair,
-                                       const enum weight_format format, const bool has_factors) {
+/// The pair is a constant where its rows are made, so that no other row's are.
+static void winograd_filters(const struct winograd_pass *pass, const struct winograd_scratch *s,
+                             const float *taps, size_t pair) {
+    const size_t tap = pass->channels * TILE_COLUMNS;
     switch (10 * pass->points + pair) {
-#define CASE(points, pair)                                                                 \
-    case 10 * points + pair:                                                               \
-        winograd_filter_rows(pass, s, panel, winograd_pair(pair, points), points, format,  \
-                             has_factors);                                                 \
+#define CASE(points, pair)                                                               \
+    case 10 * points + pair:                                                             \
+        winograd_filter_rows(taps, tap, s->filters, s->filter_point, pair, points);      \
         return;
         CASE(5, 0) CASE(5, 1) CASE(5, 2)
         CASE(6, 0) CASE(6, 1) CASE(6, 2)
+        CASE(7, 0) CASE(7, 1) CASE(7, 2) CASE(7, 3)
         CASE(8, 0) CASE(8, 1) CASE(8, 2) CASE(8, 3)
 #undef CASE
         default: return;
-    }
-}
-
-static void winograd_filters(const struct winograd_pass *pass, const struct winograd_scratch *s,
-                             size_t panel, size_t pair) {
-    enum weight_format format = pass->args->weight.format;
-    if (format == WEIGHT_F32) {
-        winograd_filters_of(pass, s, panel, pair, WEIGHT_F32, false);
-    } else if (format == WEIGHT_I8) {
-        winograd_filters_of(pass, s, panel, pair, WEIGHT_I8, true);
-    } else if (pass->args->weight.factors) {
-        if (format == WEIGHT_F16) {
-            winograd_filters_of(pass, s, panel, pair, WEIGHT_F16, true);
-        } else {
-            winograd_filters_of(pass, s, panel, pair, WEIGHT_BF16, true);
-        }
-    } else if (format == WEIGHT_F16) {
-        winograd_filters_of(pass, s, panel, pair, WEIGHT_F16, false);
-    } else {
-        winograd_filters_of(pass, s, panel, pair, WEIGHT_BF16, false);
     }
 }
