@@ -118,10 +118,12 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         }
     }
 
-    // The lines of the result arrive while the sums grow.
-    UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        __builtin_prefetch(tile->to + r * tile->to_stride, 1);
+    // The lines of the result arrive while the sums grow; those of scratch memory follow each other.
+    if (tile->to_stride != TILE_COLUMNS) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            __builtin_prefetch(tile->to + r * tile->to_stride, 1);
+        }
     }
 
     size_t done = 0;
