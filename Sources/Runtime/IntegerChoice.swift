@@ -10,8 +10,8 @@ extension Optimizer {
   ///
   /// Times at AVX2 on an EPYC's core (`pipit bench --kernel winograd_w8`, `conv2d_i8`): 0.45 to 0.76 of the
   /// integers' from 28 x 28 x 128 to 128 x 128 x 64; of matrix products (`gemm_f32`, `gemm_i8`) 1.5 to 1.8.
-  /// Executed instructions a multiply-add on Cortex-A72 (Benchmarks/mca): Winograd .094 to .184, integers .234
-  /// to .240 from 32 x 32 x 128 to 7 x 7 x 512; of enlarged images .068 and .107; of matrices .30 and .24.
+  /// Executed instructions a multiply-add on Cortex-A72 (Benchmarks/mca): Winograd .080 to .143, integers .234
+  /// to .240 from 32 x 32 x 128 to 7 x 7 x 512; of enlarged images .063 and .107; of matrices .30 and .24.
   ///
   /// Floats are other numbers than integers, which are the same on all levels. So a small graph, of which the choice
   /// would save some milliseconds, is computed with integers everywhere: of `leastWork` operations and more it is
