@@ -117,9 +117,12 @@ package struct ErrorFeedback {
         guard let rest = rest.baseAddress, let shares = shares.baseAddress else { return }
         for (index, column) in order.enumerated() {
           let scale = scale(column)
-          let whole = Rounding.rounded(rest[index] / scale, low, high)
+          // Weights near the largest float can make the rest infinite, and their difference no number.
+          let value = rest[index].isFinite ? rest[index] / scale : row[column] / scale
+          let whole = Rounding.rounded(value, low, high)
           output[column] = Int8(whole)
           let error = rest[index] - whole * scale
+          guard error.isFinite else { continue }
           let next = index + 1
           addMultiple(of: shares + index * count + next, times: -error, to: rest + next, count - next)
         }

@@ -130,6 +130,15 @@ import Testing
     #expect(ErrorFeedback(products(oddities, count: 6)) == nil)
   }
 
+  @Test func weightsNearTheLargestFloatAreWholeNumbers() throws {
+    let count = 9
+    let feedback = try #require(ErrorFeedback(products(inputs(rows: 300, count: count, seed: 8), count: count)))
+    let row = (0..<count).map { $0 % 2 == 0 ? Float(3.3e38) : Float(-3.3e38) }
+    let whole = rounded(row, feedback, scale: 1e30, limit: 127)
+    #expect(whole.allSatisfy { abs(Int($0)) <= 127 })
+    #expect(whole.contains { $0 != 0 })
+  }
+
   @Test func channelsThatAreAlikeCanBeInverted() throws {
     let alike = (0..<400 * 6).map { Float($0 / 6 % 7) - 3 }
     let feedback = try #require(ErrorFeedback(products(alike, count: 6)))
