@@ -47,9 +47,14 @@ package struct WinogradGrid {
     // Whole register tiles, as one of few rows takes as long.
     tiles = Split(
       tileCount, tiles: (tileCount + longestBlock - 1) / longestBlock, grain: tileRows)
-    let isEven = tiles.tileCount >= 2 * threadCount
     panels = Split(
-      panelCount, tiles: isEven ? 1 : (2 * threadCount - 1) / tiles.tileCount + 1)
+      panelCount, tiles: WinogradGrid.cuts(of: tiles.tileCount, threadCount: threadCount))
+  }
+
+  /// Pieces of each block so that threads have equally many; of many blocks one more or less is little.
+  private static func cuts(of blocks: Int, threadCount: Int) -> Int {
+    guard blocks < 5 * threadCount else { return 1 }
+    return (1...threadCount).first { blocks * $0 % threadCount == 0 } ?? 1
   }
 
   /// Winograd's tiles in a piece, at most: what its scratch memory is for.

@@ -41,6 +41,9 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
     const float *a = tile->a, *panel = tile->panel;
     for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
         run = tile_run(left, row_stride);
+        if (tile->is_far) {
+            tile_ask_ahead(a, rows);
+        }
         // Unrolled, as the loop's own instructions would cost as many slots as a row's.
         _Pragma("clang loop unroll_count(4)")
         for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {

@@ -30,6 +30,15 @@ ALWAYS_INLINE size_t tile_gap(const size_t row_stride) {
     return row_stride == BLOCK ? (TILE_ROWS - 1) * BLOCK : 0;
 }
 
+/// Asks memory for a later block of a left operand in blocks.
+ALWAYS_INLINE void tile_ask_ahead(const float *a, const size_t rows) {
+    enum { BLOCKS_AHEAD = 4 };
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch(a + (BLOCKS_AHEAD * TILE_ROWS + r) * BLOCK);
+    }
+}
+
 /// One register tile over one block of depth:
 ///
 ///     to[r, c] = finish(from[r, c] + sum over d of a[r, d] * panel[d, c])
@@ -43,6 +52,7 @@ struct tile_f32 {
     float *to;           // [rows, to_stride]
     size_t from_stride, to_stride;
     size_t depth;
+    bool is_far;  // whether the blocks of the left operand should be asked for ahead
     // Those epilogues that registers are enough for: bias, residual, then none, relu or relu6.
     const float *bias;      // [TILE_COLUMNS] or NULL
     const float *residual;  // [rows, residual_stride] or NULL; may equal to
