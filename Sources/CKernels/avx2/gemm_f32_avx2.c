@@ -13,6 +13,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
+    STREAMED_GROUP = 8,
     BLOCK = 16,
 };
 
@@ -38,7 +39,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         __builtin_prefetch(tile->to + r * tile->to_stride, 1);
     }
 
-    const float *a = tile->a, *panel = tile->panel;
+    const float *a = tile->a, *panel = tile->panel, *ahead = tile->ahead;
+    const size_t step = tile->ahead_step;
     for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
         run = tile_run(left, row_stride);
         if (tile->is_far) {
@@ -48,6 +50,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         _Pragma("clang loop unroll_count(4)")
         for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {
             __builtin_prefetch(panel + PREFETCH_AHEAD);
+            __builtin_prefetch(ahead);
+            ahead += step;
             __m256 weight[2];
             UNROLL
             for (size_t v = 0; v < vectors; v++) {

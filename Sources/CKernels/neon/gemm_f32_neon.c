@@ -15,6 +15,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
+    STREAMED_GROUP = 0,
     BLOCK = 4,
 };
 

@@ -1,6 +1,6 @@
 // What shared/gemm_f32_body.h asks of a level's register-tile kernel. The level's file defines
-// TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16), PANEL_GROUP and BLOCK before it
-// includes this, and after it
+// TILE_ROWS, TILE_COLUMNS, DEPTH_BLOCK, DEPTH_LONGEST (multiples of 16), PANEL_GROUP, STREAMED_GROUP (0 where the
+// kernel does not ask for `ahead`) and BLOCK before it includes this, and after it
 //
 //     static void tile_product(const struct tile_f32 *tile, size_t rows, size_t columns);
 //     static void tile_product_blocked(const struct tile_f32 *tile, size_t rows, size_t columns);
@@ -52,6 +52,8 @@ struct tile_f32 {
     float *to;           // [rows, to_stride]
     size_t from_stride, to_stride;
     size_t depth;
+    const float *ahead;  // what is asked of memory meanwhile, from where on
+    size_t ahead_step;   // and how much of it in a step of depth
     bool is_far;  // whether the blocks of the left operand should be asked for ahead
     // Those epilogues that registers are enough for: bias, residual, then none, relu or relu6.
     const float *bias;      // [TILE_COLUMNS] or NULL
