@@ -64,11 +64,11 @@ let package = Package(
     module("Engine", in: "Sources/Engine", needs: ["Pipelines", "Formats"]),
     module(
       "Benchmarks", in: "Benchmarks",
-      needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
+      needs: ["Pipelines", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["README.md", "mca", "peers.py", "records"], resources: [.embedInCode("boards")]),
     module(
       "Quantize", in: "Quantize",
-      needs: ["Pipelines", "Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
+      needs: ["Pipelines", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["README.md", "evaluate.py"]),
     .executableTarget(
       name: "pipit",
@@ -92,7 +92,8 @@ let package = Package(
       "ModelTests", needs: ["Models", "Formats", "Runtime", "Kernels", "Graph", "Tensors"],
       exclude: ["Goldens", "parity"]),
     tests(
-      "PipelineTests", needs: ["Pipelines", "Formats", "Graph", "Kernels", "Tensors"],
+      "PipelineTests",
+      needs: ["Pipelines", "Formats", "Tokenizers", "Graph", "Kernels", "Tensors"],
       exclude: ["Goldens"]),
     tests(
       "QuantizeTests", needs: ["Quantize", "Pipelines", "Formats", "Kernels", "Tensors"],

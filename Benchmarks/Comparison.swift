@@ -1,3 +1,5 @@
+import PipitFormats
+
 extension BenchmarkReport {
   /// What changed against an older report of the same work: one line for each row or total that both have
   /// and whose difference is beyond what the two spreads explain, then how many are the same.

@@ -1,4 +1,5 @@
 import Glibc
+import PipitFormats
 package import PipitGraph
 
 /// One self-contained page: a bar for each layer, the roofline, the memory plan, the table.

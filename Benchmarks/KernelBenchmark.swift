@@ -7,88 +7,85 @@ package struct KernelBenchmark {
   /// A kernel's name and what its shape means.
   package struct Kind: Sendable {
     package let name: String
-    /// The extents of a shape in order, e.g. "ROWSxCOLUMNSxDEPTH".
-    package let extents: String
+    package let extents: KernelExtents
     package let standardShapes: [[Int]]
     fileprivate let make: @Sendable ([Int], KernelTable, ThreadPool) -> BenchmarkWork
-
-    package var extentCount: Int { extents.split(separator: "x").count }
   }
 
   /// The kernels that can be asked for, with the shapes of the models they come from.
   package static let kinds: [Kind] = [
     Kind(
-      name: "gemm_f32", extents: "ROWSxCOLUMNSxDEPTH",
+      name: "gemm_f32", extents: .product,
       standardShapes: [
         [512, 512, 512], [1024, 1024, 1024], [4096, 320, 2880], [77, 3072, 768], [77, 768, 3072],
         [32, 3072, 768], [32, 768, 768], [4, 768, 768], [1, 3072, 768],
       ], make: BenchmarkWork.gemm),
     Kind(
-      name: "gemm_f16", extents: "ROWSxCOLUMNSxDEPTH",
+      name: "gemm_f16", extents: .product,
       standardShapes: [
         [1024, 1024, 1024], [4096, 320, 2880], [77, 3072, 768], [32, 3072, 768], [4, 768, 768],
         [1, 3072, 768],
       ], make: { BenchmarkWork.gemm(PackedFormat(.f16), $0, $1, $2) }),
     Kind(
-      name: "gemm_i8", extents: "ROWSxCOLUMNSxDEPTH",
+      name: "gemm_i8", extents: .product,
       standardShapes: [
         [512, 512, 512], [1024, 1024, 1024], [77, 3072, 768], [128, 768, 3072], [32, 1536, 384],
         [4, 768, 768], [1, 3072, 768],
       ], make: BenchmarkWork.integerGemm),
     Kind(
-      name: "conv2d_i8", extents: "HEIGHTxWIDTHxINxOUTxKERNELxSTRIDE",
+      name: "conv2d_i8", extents: .convolution,
       standardShapes: [
         [64, 64, 512, 512, 3, 1], [256, 256, 128, 128, 3, 1], [64, 64, 320, 320, 1, 1],
         [64, 64, 320, 320, 3, 2], [256, 256, 64, 64, 3, 1], [64, 64, 4, 320, 3, 1],
       ], make: BenchmarkWork.integerConvolution),
     Kind(
-      name: "quantize_rows_i8", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "quantize_rows_i8", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.quantizeRows),
     Kind(
-      name: "conv2d_f32", extents: "HEIGHTxWIDTHxINxOUTxKERNELxSTRIDE",
+      name: "conv2d_f32", extents: .convolution,
       standardShapes: [
         [64, 64, 512, 512, 1, 1], [64, 64, 320, 320, 3, 2], [128, 128, 128, 128, 3, 2],
         [64, 64, 4, 512, 3, 1], [256, 256, 128, 3, 3, 1], [224, 224, 3, 64, 7, 2],
       ], make: BenchmarkWork.convolution),
     Kind(
-      name: "winograd_f32", extents: "HEIGHTxWIDTHxINxOUTxUPSAMPLE",
+      name: "winograd_f32", extents: .winograd,
       standardShapes: [
         [64, 64, 512, 512, 1], [128, 128, 512, 512, 1], [256, 256, 256, 256, 1],
         [256, 256, 128, 128, 1], [512, 512, 128, 128, 1], [64, 64, 64, 64, 1],
         [64, 64, 512, 512, 2], [16, 16, 1280, 1280, 1],
       ], make: BenchmarkWork.winograd),
     Kind(
-      name: "winograd_f16", extents: "HEIGHTxWIDTHxINxOUTxUPSAMPLE",
+      name: "winograd_f16", extents: .winograd,
       standardShapes: [[64, 64, 320, 320, 1], [16, 16, 1280, 1280, 1], [64, 64, 512, 512, 2]],
       make: { BenchmarkWork.winograd(PackedFormat(.f16), $0, $1, $2) }),
     Kind(
-      name: "winograd_w8", extents: "HEIGHTxWIDTHxINxOUTxUPSAMPLE",
+      name: "winograd_w8", extents: .winograd,
       standardShapes: [[64, 64, 512, 512, 1], [256, 256, 64, 64, 1], [64, 64, 512, 512, 2]],
       make: { BenchmarkWork.winograd(PackedFormat(.i8, factorDepth: .max), $0, $1, $2) }),
     Kind(
-      name: "attention_f32", extents: "QUERIESxKEYSxHEADSxDIMENSION",
+      name: "attention_f32", extents: .attention,
       standardShapes: [
         [128, 128, 12, 64], [77, 77, 12, 64], [4096, 4096, 8, 40], [1024, 77, 8, 80],
         [1024, 1024, 1, 512],
       ], make: BenchmarkWork.attention),
     Kind(
-      name: "layernorm_f32", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "layernorm_f32", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.rows { k, y, x, rows, columns in
         k.layerNorm(y, x, gain: nil, bias: nil, rows: rows, columns: columns, epsilon: 1e-5)
       }),
     Kind(
-      name: "softmax_f32", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "softmax_f32", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.rows { k, y, x, rows, columns in
         k.softmax(y, x, rows: rows, columns: columns)
       }),
     Kind(
-      name: "gelu_f32", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "gelu_f32", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.activation(.gelu)),
     Kind(
-      name: "silu_f32", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "silu_f32", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.activation(.silu)),
     Kind(
-      name: "add_f32", extents: "ROWSxCOLUMNS", standardShapes: [[128, 768], [4096, 1024]],
+      name: "add_f32", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.rows { k, y, x, rows, columns in
         k.binary(
           y, x, x, rows: 1, columns: rows * columns, bRowStride: 0, bColumnStride: 1, .add)
@@ -100,7 +97,7 @@ package struct KernelBenchmark {
     _ kind: Kind, shape: [Int], kernels: KernelTable, pool: ThreadPool, repetitions: Int,
     peaks: Peaks
   ) -> BenchmarkReport.Row {
-    precondition(shape.count == kind.extentCount)
+    precondition(kind.extents.problem(with: shape) == nil)
     let work = kind.make(shape, kernels, pool)
     func time(_ calls: Int) -> Double {
       let start = monotonicNanoseconds()

@@ -1,3 +1,4 @@
+import PipitFormats
 package import PipitGraph
 
 /// The memory plan drawn as SVG: steps from left to right, bytes from bottom to top, a box a buffer.

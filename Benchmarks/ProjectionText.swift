@@ -1,3 +1,5 @@
+import PipitFormats
+
 extension Projection {
   /// The projection for people; `perLayer` lists every layer.
   package func text(perLayer: Bool) -> String {

@@ -1,3 +1,5 @@
+import PipitFormats
+
 /// How a report is printed.
 package enum ReportFormat: String, Sendable, CaseIterable {
   case table, md, csv, json, jsonl
@@ -63,15 +65,4 @@ extension BenchmarkReport.Row {
       decimal(100 * bandwidth_share, 0), bound,
     ]
   }
-}
-
-/// A number with that many digits after the point.
-func decimal(_ number: Double, _ digits: Int) -> String {
-  guard number.isFinite, abs(number) < 1e12 else { return "\(number)" }
-  let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
-  let scaled = Int((abs(number) * Double(scale)).rounded())
-  let whole = (number < 0 && scaled > 0 ? "-" : "") + "\(scaled / scale)"
-  guard digits > 0 else { return whole }
-  let fraction = String(scaled % scale)
-  return whole + "." + String(repeating: "0", count: digits - fraction.count) + fraction
 }

@@ -6,26 +6,19 @@ enum Rounding {
   /// nearest, ties to even. (Without SSE 4.1 `rounded` is a call of a function for each number.)
   private static let magic: Float = 12_582_912
 
+  /// Never but a whole number from `low` to `high`: what is no number becomes `low`.
   @inline(__always)
   static func rounded(_ x: Float, _ low: Float, _ high: Float) -> Float {
     // Limits first: beyond 2^22 the sum would not round, and what is beyond them is the limit anyway.
-    let inside = x < low ? low : x > high ? high : x
+    let inside = x > low ? (x > high ? high : x) : low
     return (inside + magic) - magic
   }
 
-  /// The greatest magnitude; NaN and infinity are for `firstOddity` to find.
+  /// The greatest magnitude; what is not finite is for `firstOddity` to find.
   static func greatest(_ row: UnsafeBufferPointer<Float>) -> Float {
     var greatest: Float = 0
     for value in row { greatest = max(greatest, abs(value)) }
     return greatest
-  }
-
-  /// Where the first number that is NaN or infinite stands.
-  static func firstOddity(_ values: UnsafeBufferPointer<Float>) -> Int? {
-    // A zero times anything finite is zero: one sum tells of a whole block.
-    var sum: Float = 0
-    for value in values { sum += value * 0 }
-    return sum == 0 ? nil : values.firstIndex { !$0.isFinite }
   }
 
   /// The sum of squared errors that a scale gives.

@@ -242,7 +242,7 @@ struct TensorQuantizer {
       kernels.expand(flat, rows: first..<end, into: memory)
       scale(memory, first..<end)
       let block = UnsafeBufferPointer(start: memory, count: end - first)
-      if let index = Rounding.firstOddity(block) {
+      if let index = block.firstOddity {
         throw wrong("finite numbers", "\(block[index]) at element \(first + index)")
       }
       try body(block, first)

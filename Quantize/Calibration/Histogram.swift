@@ -90,7 +90,7 @@ struct ActivationRange: Equatable {
     let (low, high) = (min(low, 0), max(high, 0))
     let step = (high - low) / 255
     scale = step > 0 && step.isFinite ? max(step, 0x1p-100) : 1
-    zeroPoint = Int8(min(max((-128 - low / scale).rounded(), -128), 127))
+    zeroPoint = Int8(Rounding.rounded((-128 - low / scale).rounded(), -128, 127))
   }
 
   var low: Float { (-128 - Float(zeroPoint)) * scale }

@@ -43,10 +43,10 @@ package struct ReportPage {
   private var summary: String {
     let ratio = Double(report.bytes_after) / Double(max(report.bytes_before, 1))
     var text = "<p>Weights \(megabytes(report.bytes_before)) MB &rarr; \(megabytes(report.bytes_after)) MB"
-    text += " (\(fixed(ratio, 3)))"
+    text += " (\(decimal(ratio, 3)))"
     if report.float_ms > 0 {
-      text += "; time \(fixed(report.float_ms, 1)) ms &rarr; \(fixed(report.quantized_ms, 1)) ms"
-      text += " (\(fixed(report.quantized_ms / report.float_ms, 2)))"
+      text += "; time \(decimal(report.float_ms, 1)) ms &rarr; \(decimal(report.quantized_ms, 1)) ms"
+      text += " (\(decimal(report.quantized_ms / report.float_ms, 2)))"
     }
     let copied = report.copied_components.map { "\(ReportPage.escaped($0)): quantized already, copied" }
     let leftOut = report.left_out.map { "\(ReportPage.escaped($0)): left out" }
@@ -57,7 +57,7 @@ package struct ReportPage {
     guard !report.measurements.isEmpty else { return "" }
     let rows = report.measurements.map { measurement in
       cells([
-        ReportPage.escaped(measurement.part), measurement.name, fixed(measurement.value, 5),
+        ReportPage.escaped(measurement.part), measurement.name, decimal(measurement.value, 5),
         "\(measurement.count)",
       ])
     }
@@ -71,7 +71,7 @@ package struct ReportPage {
     let rows = shown.map { entry in
       let difference = entry.float.difference(entry.quantized)
       return "<div>" + figure(entry.float, entry.part + " f32") + figure(entry.quantized, "quantized")
-        + figure(difference.image, "difference, " + fixed(Double(difference.factor), 0) + " times") + "</div>"
+        + figure(difference.image, "difference, " + decimal(Double(difference.factor), 0) + " times") + "</div>"
     }
     return "<h2>Pictures</h2>" + rows.joined(separator: "\n")
   }
@@ -101,7 +101,7 @@ package struct ReportPage {
   /// The longer the worse: noise in decibels below 60.
   private func bar(_ sqnr: Double) -> String {
     let width = min(max(60 - sqnr, 0), 60) * 3
-    return "<span class=\"bar\(sqnr < 30 ? " bad" : "")\" style=\"width:\(fixed(width, 0))px\"></span>"
+    return "<span class=\"bar\(sqnr < 30 ? " bad" : "")\" style=\"width:\(decimal(width, 0))px\"></span>"
   }
 
   private var exceptions: String {
@@ -126,21 +126,10 @@ package struct ReportPage {
     "<tr>" + texts.map { "<td>\($0)</td>" }.joined() + "</tr>"
   }
 
-  private func megabytes(_ count: Int) -> String { fixed(Double(count) / 1e6, 1) }
+  private func megabytes(_ count: Int) -> String { decimal(Double(count) / 1e6, 1) }
 
   private func optional(_ value: Double?, _ digits: Int) -> String {
-    value.map { fixed($0, digits) } ?? ""
-  }
-
-  private func fixed(_ value: Double, _ digits: Int) -> String {
-    guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
-    let scale = pow(10, Double(digits))
-    let scaled = Int((abs(value) * scale).rounded())
-    let sign = value < 0 && scaled > 0 ? "-" : ""
-    guard digits > 0 else { return sign + "\(scaled)" }
-    let fraction = String(scaled % Int(scale))
-    let zeros = String(repeating: "0", count: digits - fraction.count)
-    return sign + "\(scaled / Int(scale))." + zeros + fraction
+    value.map { decimal($0, digits) } ?? ""
   }
 
   private static func escaped(_ text: String) -> String {

@@ -45,6 +45,11 @@ public final class Pipit {
     }
   }
 
+  /// Whether all of the model lies in one file.
+  public var isSingleFile: Bool {
+    if case .checkpoint = place { true } else { false }
+  }
+
   /// Opens a model; weights are read when they are first needed.
   ///
   /// - Parameters:

@@ -61,6 +61,19 @@ package final class Component {
     uses.removeAll { programs[$0] == nil }
   }
 
+  /// An output of one of its programs, after a run.
+  ///
+  /// - Throws: `FormatError` where it holds what is no finite number: nothing can be told or drawn by that.
+  package func finite(
+    _ output: String, of program: Program
+  ) throws -> UnsafeBufferPointer<Float> {
+    let values = try program.output(output)
+    guard let odd = values.firstOddity else { return values }
+    throw FormatError(
+      path: configuration.file, part: "output '\(output)'",
+      expected: "finite numbers (are the weights damaged?)", found: "\(values[odd])")
+  }
+
   /// Bytes of packed weights, and of the largest arena.
   package var memory: (packed: Int, arena: Int) {
     (packed.byteCount, programs.values.map(\.plan.byteCount).max() ?? 0)

@@ -39,7 +39,7 @@ package final class ImageClassification {
     }
     _ = try program.input("pixel_values").update(fromContentsOf: input.pixels)
     try program.run()
-    return Array(try program.output("logits"))
+    return Array(try component.finite("logits", of: program))
   }
 
   /// The likeliest labels, the likeliest first.

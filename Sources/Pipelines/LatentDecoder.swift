@@ -6,22 +6,31 @@ import PipitTensors
 struct LatentDecoder {
   let scalingFactor: Float
   let shiftFactor: Float
+  let latentChannels: Int
+  /// Of the pictures.
+  let channels: Int
+  /// Pixels a side for one latent.
+  let reduction: Int
   private let build: @Sendable (any WeightSource, Int, Int, Int) throws -> Graph
 
   init(_ part: ModelPart) throws {
     switch part.architecture {
     case .autoencoderKL(let model):
       (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
+      (latentChannels, channels) = (model.latentChannels, model.outChannels)
+      reduction = model.reduction
       build = model.decoderGraph
     case .autoencoderTiny(let model):
       (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
+      (latentChannels, channels) = (model.latentChannels, model.outChannels)
+      reduction = model.reduction
       build = model.decoderGraph
     default:
       throw part.wrongArchitecture("AutoencoderKL or AutoencoderTiny")
     }
   }
 
-  /// latent_sample `[1, channels, height, width]` to sample `[1, 3, ...]`.
+  /// latent_sample `[1, channels, height, width]` to sample `[1, channels, ...]`.
   func graph(weights: any WeightSource, height: Int, width: Int) throws -> Graph {
     try build(weights, 1, height, width)
   }

@@ -78,8 +78,7 @@ package struct PromptCache: Sendable {
     guard bytes.count >= 8, take(signature.count)?.elementsEqual(signature) == true,
       let keyCount = number(), take(keyCount)?.elementsEqual(key.utf8) == true,
       let tokens = number(), let width = number(), tokens > 0, width > 0,
-      tokens <= bytes.count, width <= bytes.count,
-      let values = take(4 * tokens * width), let checksum = take(8), rest.isEmpty,
+      tokens <= bytes.count / 4 / width, let values = take(4 * tokens * width), let checksum = take(8), rest.isEmpty,
       checksum.loadUnaligned(as: UInt64.self).littleEndian == hash(bytes.dropLast(8))
     else { return nil }
     return States(

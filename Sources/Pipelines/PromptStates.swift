@@ -52,7 +52,7 @@ extension StableDiffusion {
       }
     }
     try program.run()
-    let states = try program.output("last_hidden_state")
+    let states = try component.finite("last_hidden_state", of: program)
     let count = limit * clip.layer.hidden
     return texts.indices.map {
       PromptCache.States(

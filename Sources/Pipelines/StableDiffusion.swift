@@ -41,6 +41,8 @@ package final class StableDiffusion {
     _ request: StableDiffusionRequest, watch: GenerationWatch = GenerationWatch()
   ) throws -> [Picture] {
     if watch.preview != nil { try checkPreview() }
+    // What is wrong with the decoder is told before the denoiser is waited for.
+    _ = try decoder(request.decoder)
     let (latents, steps) = try latents(request, watch)
     return try latents.enumerated().map { index, latent in
       try watch.decoding(index, of: latents.count, steps: steps)
@@ -77,6 +79,9 @@ package final class StableDiffusion {
     guard case .autoencoderKL(let autoencoder) = part.architecture else {
       throw part.wrongArchitecture("AutoencoderKL")
     }
+    try check(
+      part, "in_channels", autoencoder.channels, latentChannels: autoencoder.latentChannels,
+      reduction: autoencoder.reduction)
     return (part, autoencoder)
   }
 
@@ -93,7 +98,26 @@ package final class StableDiffusion {
         expected: wanted == .tiny ? "a folder 'vae_tiny' or 'taesd'" : "a folder 'vae'",
         found: "none")
     }
-    return (part, try LatentDecoder(part))
+    let decoder = try LatentDecoder(part)
+    try check(
+      part, "out_channels", decoder.channels, latentChannels: decoder.latentChannels,
+      reduction: decoder.reduction)
+    return (part, decoder)
+  }
+
+  /// Throws, before anything is loaded, for an autoencoder whose pictures or latents are of another shape than
+  /// the pipeline's.
+  private func check(
+    _ part: ModelPart, _ channelsKey: String, _ channels: Int, latentChannels: Int, reduction: Int
+  ) throws {
+    func require(_ key: String, _ found: Int, _ expected: Int, _ unit: String = "") throws {
+      guard found == expected else {
+        throw part.configuration.error(key, "\(expected)\(unit)", "\(found)")
+      }
+    }
+    try require(channelsKey, channels, 3)
+    try require("latent_channels", latentChannels, denoiser().architecture.configuration.outChannels)
+    try require("block_out_channels", reduction, 8, " pixels a side for a latent")
   }
 
   // MARK: Denoising
@@ -180,17 +204,13 @@ package final class StableDiffusion {
       }
     }
     let input = try program.input("latent_sample")
-    guard input.count == latent.count else {
-      throw FormatError(
-        path: component.configuration.file, part: "'latent_channels'",
-        expected: "the denoiser's latents", found: "\(input.count) numbers for \(latent.count)")
-    }
     for index in input.indices {
       input[index] = latent[index] / decoder.scalingFactor + decoder.shiftFactor
     }
     try clock.measure("decoding") { try program.run() }
     return Picture(
-      channels: try program.output("sample"), width: request.width, height: request.height)
+      channels: try component.finite("sample", of: program), width: request.width,
+      height: request.height)
   }
 
   /// The most probable latents of a picture, in the denoiser's scale.
@@ -210,7 +230,7 @@ package final class StableDiffusion {
     }
     try program.run()
     // Means come before the logarithms of variances.
-    let parameters = try program.output("latent_parameters")
+    let parameters = try component.finite("latent_parameters", of: program)
     return parameters[..<(parameters.count / 2)].map {
       ($0 - encoder.shiftFactor) * encoder.scalingFactor
     }

@@ -77,7 +77,7 @@ final class StableDiffusionDenoiser {
       }
     }
     try program.run()
-    let out = try program.output("out_sample")
+    let out = try component.finite("out_sample", of: program)
     guard batch == 2 else { return Array(out) }
     let count = sample.count
     return (0..<count).map { out[$0] + guidance * (out[count + $0] - out[$0]) }

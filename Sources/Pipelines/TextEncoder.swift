@@ -100,10 +100,11 @@ package final class TextEncoder {
     try batch.fill(program, paddingID: paddingID)
     try program.run()
     return Encoding(
-      tokens: batch.tokens, states: try program.output("last_hidden_state"),
-      embeddings: try program.output(output),
+      tokens: batch.tokens, states: try component.finite("last_hidden_state", of: program),
+      embeddings: try component.finite(output, of: program),
       layerMeans: layers.isEmpty
-        ? UnsafeBufferPointer(start: nil, count: 0) : try program.output("layer_means"),
+        ? UnsafeBufferPointer(start: nil, count: 0)
+        : try component.finite("layer_means", of: program),
       mask: batch.mask)
   }
 

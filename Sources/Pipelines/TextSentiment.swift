@@ -60,7 +60,7 @@ package final class TextSentiment: TextMoodReader {
     }
     _ = try program.input("layer_means").update(fromContentsOf: encoding.layerMeans)
     try program.run()
-    return scale.moods(try program.output("logits"))
+    return scale.moods(try component.finite("logits", of: program))
   }
 }
 
@@ -105,7 +105,7 @@ package final class TextClassification: TextMoodReader {
     }
     try batch.fill(program, paddingID: paddingID)
     try program.run()
-    return scale.moods(try program.output("logits"))
+    return scale.moods(try component.finite("logits", of: program))
   }
 }
 

@@ -187,7 +187,7 @@ package final class TextToImage {
     for index in time.indices { time[index] = timestep }
     _ = try program.input("condition").update(fromContentsOf: conditions)
     try program.run()
-    let out = try program.output("out_sample")
+    let out = try component.finite("out_sample", of: program)
     return x.indices.map { index in
       let base = out[index]
       var wanted = out[x.count + index]
@@ -218,7 +218,8 @@ package final class TextToImage {
       }
       try program.run()
       return Picture(
-        channels: try program.output("sample"), width: model.sampleSize, height: model.sampleSize)
+        channels: try component.finite("sample", of: program), width: model.sampleSize,
+        height: model.sampleSize)
     }
   }
 

@@ -10,7 +10,7 @@ import PipitTensors
 extension BenchCommand {
   /// `--project BOARD`: tells what a board would take, without running anything.
   func project(_ name: String) throws {
-    guard kernel == nil, trace == nil, html == nil, compare == nil else {
+    guard kernel == nil, shape == nil, trace == nil, html == nil, compare == nil else {
       throw Failure(
         code: EX_USAGE, "--project runs nothing; it goes with --in, --per-layer and -o json only")
     }
@@ -38,8 +38,13 @@ extension BenchCommand {
     var shapes: [String: Shape] = [:]
     for option in inputs {
       let parts = option.split(separator: "=", maxSplits: 1)
-      let extents = parts.last.map { $0.split(separator: "x").map { Int($0) ?? 0 } } ?? []
-      if parts.count == 2, let shape = BenchCommand.shape(extents) {
+      let words = parts.count == 2 ? parts[1].split(separator: "x", omittingEmptySubsequences: false) : []
+      if !words.isEmpty, words.allSatisfy({ Int($0) != nil }) {
+        guard let shape = BenchCommand.shape(words.map { Int($0) ?? 0 }) else {
+          throw Failure(
+            code: EX_USAGE,
+            "--in: expected 1 to 6 extents from 1 to 1048576, at most 2^28 numbers, found '\(option)'")
+        }
         shapes[String(parts[0])] = shape
       } else {
         shapes.merge(try npyArrays([option]).mapValues(\.shape)) { _, new in new }

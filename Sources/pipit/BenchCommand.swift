@@ -14,18 +14,19 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Measure latency as a whole and per layer, against what this machine could do.",
     discussion: """
-      The peak of arithmetic and the pace of memory are measured in the same run. GFLOP/s are
-      nominal (two operations a multiply-add of the definition): fast convolution can pass 100 %.
+      The peak of arithmetic and the pace of memory are measured in the same run.
+      GFLOP/s are nominal (two operations a multiply-add of the definition): fast
+      convolution can pass 100 %.
 
       Examples:
-        pipit bench                                     (the default model's components)
+        pipit bench                               (the default model's components)
         pipit bench Models/Default/vae --per-layer -t 1,2
-        pipit bench FOLDER --in input_ids=ids.npy --in attention_mask=mask.npy -o json
+        pipit bench FOLDER --in input_ids=ids.npy --in attention_mask=mask.npy
         pipit bench FOLDER --per-layer --html report.html --trace trace.json
         pipit bench FOLDER --per-layer --compare old.json
         pipit bench --kernel gemm_f32 --shape 4096x320x2880 --isa avx2
         pipit bench --kernel all
-        pipit bench --project pi5 --per-layer           (on paper, for a Raspberry Pi 5)
+        pipit bench --project pi5 --per-layer     (on paper, for a Raspberry Pi 5)
       """)
 
   @Argument(help: "A model's folder or name, or one component's folder.")
@@ -67,6 +68,9 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "The instruction-set level (default: the best, or $PIPIT_ISA).")
   var isa: String?
 
+  @Flag(help: "Run even a model that seems to take more memory than the machine has.")
+  var force = false
+
   @Option(
     help: ArgumentHelp(
       "Compute on paper, without running, what a board would take: "
@@ -79,9 +83,7 @@ struct BenchCommand: ParsableCommand {
       try self.project(project)
       return
     }
-    guard (1...100_000).contains(repetitions), (0...100_000).contains(warmUps) else {
-      throw Failure(code: EX_USAGE, "-r and --warm-ups: expected 1 (0) to 100000")
-    }
+    try checkOptions()
     if let isa { setenv("PIPIT_ISA", isa, 1) }
     let counts = try threadCounts()
     let older = try compare.map(BenchCommand.report)
@@ -105,6 +107,24 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
+  private func checkOptions() throws {
+    guard (1...100_000).contains(repetitions) else {
+      throw Failure(code: EX_USAGE, "-r: expected 1 to 100000, found \(repetitions)")
+    }
+    guard (0...100_000).contains(warmUps) else {
+      throw Failure(code: EX_USAGE, "--warm-ups: expected 0 to 100000, found \(warmUps)")
+    }
+    if kernel != nil, !inputs.isEmpty || perLayer || trace != nil || html != nil {
+      throw Failure(
+        code: EX_USAGE, "--kernel runs no model; it goes with --shape, --isa, -t, -r, -o and --compare only")
+    }
+    guard shape == nil || kernel != nil else {
+      throw Failure(code: EX_USAGE, "--shape goes with --kernel, whose shape it is")
+    }
+    if let trace { try OutputFile.check(trace, "--trace") }
+    if let html { try OutputFile.check(html, "--html") }
+  }
+
   // MARK: Models
 
   private func bench(
@@ -115,7 +135,7 @@ struct BenchCommand: ParsableCommand {
     var report: BenchmarkReport?
     var graph: Graph?
     for count in counts {
-      let machine = try Machine(threadCount: count)
+      let machine = try Machine(threadCount: count, ignoresMemory: force)
       let peaks = Peaks.measured(kernels: machine.kernels, pool: machine.pool)
       let benchmark = try ModelBenchmark(
         name: name, folder: folder, inputs: arrays, machine: machine)
@@ -177,13 +197,15 @@ struct BenchCommand: ParsableCommand {
   private func shapes(of kind: KernelBenchmark.Kind) throws -> [[Int]] {
     guard let shape else { return kind.standardShapes }
     let extents = shape.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-    let count = extents.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
-    guard extents.count == kind.extentCount, extents.allSatisfy({ (1...1 << 20).contains($0) }),
-      count > 0, count <= 1 << 40
-    else {
+    if let expected = kind.extents.problem(with: extents) {
       throw Failure(
-        code: EX_USAGE, "--shape: \(kind.name) expects \(kind.extents) in whole numbers, "
-          + "found '\(shape)'")
+        code: EX_USAGE, "--shape: \(kind.name) expects \(expected), found '\(shape)'")
+    }
+    let needed = kind.extents.byteCount(extents)
+    if let free = FreeMemory(), needed > free.byteCount {
+      throw Failure(
+        code: EX_OSERR, "--shape \(shape): this takes \(Console.bytes(needed)) of memory, "
+          + "\(Console.bytes(free.byteCount)) are free (\(free.reason))")
     }
     return [extents]
   }
@@ -230,9 +252,9 @@ struct BenchCommand: ParsableCommand {
     Swift.print("\(report.model): isa \(report.isa), \(report.machine.processor)")
     for peaks in report.peaks {
       Swift.print(
-        "  \(peaks.threads) threads: peak \(Console.fixed(peaks.gflops, digits: 1)) GFLOP/s, "
-          + "\(Console.fixed(peaks.gops_i8 ?? 0, digits: 0)) GOP/s of 8-bit integers, "
-          + "reads \(Console.fixed(peaks.readGBs, digits: 1)) GB/s")
+        "  \(peaks.threads) threads: peak \(decimal(peaks.gflops, 1)) GFLOP/s, "
+          + "\(decimal(peaks.gops_i8 ?? 0, 0)) GOP/s of 8-bit integers, "
+          + "reads \(decimal(peaks.readGBs, 1)) GB/s")
     }
     if !report.rows.isEmpty { Swift.print(report.text(output)) }
     for total in report.totals { Swift.print("  " + BenchmarkReport.line(total)) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import PipitEngine
+import PipitFormats
 
 struct ClassifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,9 +12,10 @@ struct ClassifyCommand: ParsableCommand {
         pipit classify --model resnet-50/ cat.png
         pipit classify --model mobilenet_v2_1.0_224/ cat.png --top 1 --json
 
-      The folder is one of ResNet, MobileNetV2 or ViT as transformers or timm save it:
-      config.json, model.safetensors and preprocessor_config.json (timm has that in its
-      config.json). Each line is a probability and a label, separated by a tab.
+      The folder is one of ResNet, MobileNetV2 or ViT as transformers or timm save
+      it: config.json, model.safetensors and preprocessor_config.json (timm has that
+      in its config.json). Each line is a probability and a label, separated by a
+      tab.
       """)
 
   @Argument(help: "A PNG file.")
@@ -47,7 +49,7 @@ struct ClassifyCommand: ParsableCommand {
       return
     }
     for score in scores {
-      print("\(Console.fixed(Double(score.probability), digits: 4))\t\(score.label)")
+      print("\(decimal(Double(score.probability), 4))\t\(score.label)")
     }
   }
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import PipitFormats
 
 /// What goes to people and scripts.
 enum Console {
@@ -10,6 +11,9 @@ enum Console {
   static func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // JSON has none of these; Python and our own reader know them by their names.
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
@@ -31,24 +35,14 @@ enum Console {
 
   /// `+0.93` or `-0.10`.
   static func signed(_ number: Float) -> String {
-    (number < 0 ? "-" : "+") + fixed(Double(abs(number)), digits: 2)
-  }
-
-  static func fixed(_ number: Double, digits: Int) -> String {
-    guard number.isFinite, abs(number) < 1e12 else { return "\(number)" }
-    let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
-    let scaled = Int((abs(number) * Double(scale)).rounded())
-    let whole = (number < 0 && scaled > 0 ? "-" : "") + "\(scaled / scale)"
-    guard digits > 0 else { return whole }
-    let fraction = String(scaled % scale)
-    return whole + "." + String(repeating: "0", count: digits - fraction.count) + fraction
+    (number < 0 ? "-" : "+") + decimal(Double(abs(number)), 2)
   }
 
   /// 12.3 MB and the like.
   static func bytes(_ count: Int) -> String {
     if count < 10_000 { return "\(count) B" }
-    if count < 10_000_000 { return fixed(Double(count) / 1e3, digits: 1) + " kB" }
-    return fixed(Double(count) / 1e6, digits: 1) + " MB"
+    if count < 10_000_000 { return decimal(Double(count) / 1e3, 1) + " kB" }
+    return decimal(Double(count) / 1e6, 1) + " MB"
   }
 
   /// Seconds of a clock that only runs forward.
@@ -75,7 +69,7 @@ struct ProgressLine {
     var line = "\r\u{1B}[K\(stage) \(done)/\(total)"
     if done > 0 {
       let left = elapsed / Double(done) * Double(total - done)
-      line += ", \(Console.fixed(left, digits: 0)) s left"
+      line += ", \(decimal(left, 0)) s left"
     }
     Console.writeError(line)
   }

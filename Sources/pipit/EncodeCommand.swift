@@ -9,12 +9,13 @@ struct EncodeCommand: ParsableCommand {
     discussion: """
       Examples:
         pipit encode "a smiling cat" --json
-        pipit encode "一只微笑的猫" --raw > cat.f32           (little-endian 32-bit floats)
-        pipit encode --file sentences.txt --model all-MiniLM-L6-v2/ > embeddings.txt
+        pipit encode "一只微笑的猫" --raw > cat.f32   (little-endian 32-bit floats)
+        pipit encode --file lines.txt --model all-MiniLM-L6-v2/ > embeddings.txt
 
-      A model is a text encoder's folder as sentence-transformers or transformers saves it (BERT,
-      DistilBERT, RoBERTa, XLM-R, MPNet, CLIP text), or a pipeline with a text_encoder. How the tokens
-      become one embedding is read from its modules.json; without one it is their mean.
+      A model is a text encoder's folder as sentence-transformers or transformers
+      saves it (BERT, DistilBERT, RoBERTa, XLM-R, MPNet, CLIP text), or a pipeline
+      with a text_encoder. How the tokens become one embedding is read from its
+      modules.json; without one it is their mean.
       """)
 
   @Argument(help: "The text.")

@@ -21,7 +21,10 @@ struct Failure: Error {
   init?(_ error: any Error) {
     switch error {
     case let error as FileError:
-      self.init(code: Failure.code(of: error), "\(error)")
+      let isUnknownModel = error.action == "open model" && error.code == ENOENT
+      let places =
+        " (models are looked for here, in $PIPIT_MODELS, and in 'Models' beside the program and above it)"
+      self.init(code: Failure.code(of: error), "\(error)" + (isUnknownModel ? places : ""))
     case let error as KernelTableError:
       self.init(code: EX_USAGE, "\(error)")
     case is ComponentRun.InputError, is ComponentInputError, is ProgramError:

@@ -9,24 +9,26 @@ struct GenerateCommand: ParsableCommand {
     discussion: """
       Examples:
         pipit generate "a smiling cat" -o cat.png
-        pipit generate "a cake" --count 6 --seed 1 -o cakes.png        (one picture with a grid)
-        pipit generate "a cake" --count 6 -o cake-%d.png               (cake-1.png ... cake-6.png)
+        pipit generate "a cake" --count 6 --seed 1 -o cakes.png   (a grid)
+        pipit generate "a cake" --count 6 -o cake-%d.png   (cake-1.png to 6)
         pipit generate "a house" --mood negative -o gloomy.png
-        pipit generate "a house by the sea" --model sd-turbo/ --size 512x384 -o house.png
-        pipit generate "a house by the sea" --model sd15/ --size 512x512 --dry-run
-        pipit generate "a house" --model sd15/ --preview so-far.png --save-on-cancel -o house.png
-        pipit generate "a house" --model model.safetensors --tokenizer sd15/tokenizer -o house.png
-        pipit generate "a house in winter" --model sd15/ --image house.png --strength 0.6 -o winter.png
+        pipit generate "a house" --model sd-turbo/ --size 512x384 -o house.png
+        pipit generate "a house" --model sd15/ --size 512x512 --dry-run
+        pipit generate "a house" --model sd15/ --preview so-far.png --save-on-cancel
+        pipit generate "a house" --model model.safetensors --tokenizer sd15/tokenizer
+        pipit generate "snow" --model sd15/ --image house.png --strength 0.6
 
-      The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them. The same
-      seed gives the same bytes on every run and number of threads.
+      The PNG keeps the prompt, seed and settings; 'pipit info cat.png' shows them.
+      The same seed gives the same bytes on every run and number of threads.
 
-      Before anything is loaded the memory that it takes is worked out (--dry-run shows it, stage
-      by stage); where the machine or its control group has less, nothing is done unless --force.
+      Before anything is loaded the memory that it takes is worked out (--dry-run
+      shows it, stage by stage); where the machine or its control group has less,
+      nothing is done unless --force.
 
-      Ctrl-C stops before the next step: exit code 130, no picture. With --save-on-cancel what the
-      last step says the picture will be is decoded and saved. A prompt that a Stable Diffusion
-      text encoder has read is kept in $XDG_CACHE_HOME/pipit (or ~/.cache/pipit; 64 MB at most).
+      Ctrl-C stops before the next step: exit code 130, no picture. With
+      --save-on-cancel what the last step says the picture will be is decoded and
+      saved. A prompt that a Stable Diffusion text encoder has read is kept in
+      $XDG_CACHE_HOME/pipit (or ~/.cache/pipit; 64 MB at most).
       """)
 
   @Argument(help: "What the picture shows.")
@@ -79,8 +81,8 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "A PNG to start from; with --size it is made that large.")
   var image: String?
 
-  @Option(help: "How much of --image may change, above 0 to 1.")
-  var strength = 0.8
+  @Option(help: "How much of --image may change, above 0 to 1 (default: 0.8).")
+  var strength: Double?
 
   @OptionGroup var machine: MachineOptions
 
@@ -108,6 +110,7 @@ struct GenerateCommand: ParsableCommand {
     try checkOptions()
     let start = Console.now()
     let pipit = try machine.pipit(checkpoint: try checkpoint())
+    if !pipit.isSingleFile { try refuseCheckpointOptions(tokenizer, config, prediction, machine.model) }
     pipit.releasesTextEncoder = true
     pipit.cachesPrompts = !avoidsCache
     var request = try request(pipit)
@@ -164,7 +167,7 @@ struct GenerateCommand: ParsableCommand {
     request.sampler = sampler
     request.noiseGenerator = rng
     request.decoder = decoder
-    request.strength = strength
+    if let strength { request.strength = strength }
     if let image {
       let picture = try GeneratedPicture(pngAt: image)
       request.startPicture = picture.resized(width: request.width, height: request.height)
@@ -210,11 +213,30 @@ struct GenerateCommand: ParsableCommand {
         code: EX_USAGE, "--mood: expected positive, neutral, negative or auto, found '\(mood)'")
     }
     if let size { _ = try Self.extents(size) }
-    guard strength > 0, strength <= 1 else {
+    if let strength, !(strength > 0 && strength <= 1) {
       throw Failure(code: EX_USAGE, "--strength: expected above 0 to 1, found \(strength)")
     }
-    try checkOutput(output, "--output")
-    if let preview { try checkOutput(preview, "--preview") }
+    try OutputFile.check(output, "--output")
+    if let preview { try OutputFile.check(preview, "--preview") }
+    try checkNames()
+  }
+
+  /// Names that are one of a few, and options that go with another.
+  private func checkNames() throws {
+    let choices: [(String, String?, [String])] = [
+      ("--sampler", sampler, GenerationRequest.samplers),
+      ("--rng", rng, GenerationRequest.noiseGenerators),
+      ("--decoder", decoder, GenerationRequest.decoders),
+    ]
+    for (option, name, known) in choices {
+      guard let name, !known.contains(name) else { continue }
+      throw Failure(
+        code: EX_USAGE,
+        "\(option): expected one of \(known.joined(separator: ", ")), found '\(name)'")
+    }
+    guard strength == nil || image != nil else {
+      throw Failure(code: EX_USAGE, "--strength goes with --image, which it says how much to change of")
+    }
   }
 
   private static func extents(_ size: String) throws -> (width: Int, height: Int) {
@@ -225,18 +247,6 @@ struct GenerateCommand: ParsableCommand {
         "--size: expected WIDTHxHEIGHT, multiples of 8 from 64 to 4096, found '\(size)'")
     }
     return (parts[0], parts[1])
-  }
-
-  /// Finds out that a file cannot be written before a picture has been waited for.
-  private func checkOutput(_ output: String, _ option: String) throws {
-    let folder = output.lastIndex(of: "/").map { String(output[...$0]) } ?? "."
-    guard access(folder, W_OK | X_OK) == 0 else {
-      throw Failure(
-        code: EX_CANTCREAT, "cannot write '\(output)': \(String(cString: strerror(errno)))")
-    }
-    guard !output.isEmpty, !output.hasSuffix("/") else {
-      throw Failure(code: EX_USAGE, "\(option): expected a file name, found '\(output)'")
-    }
   }
 
   /// Writes one file a picture where the name has %d, else one file with one picture or a grid.

@@ -1,4 +1,5 @@
 import PipitEngine
+import PipitFormats
 
 /// What `generate` tells when it is done.
 struct GenerateReport: Encodable {
@@ -14,7 +15,7 @@ struct GenerateReport: Encodable {
     }
 
     var text: String {
-      "\(label) \(Console.signed(score)) (\(Console.fixed(Double(confidence) * 100, digits: 0)) % sure)"
+      "\(label) \(Console.signed(score)) (\(decimal(Double(confidence) * 100, 0)) % sure)"
     }
   }
 
@@ -65,9 +66,10 @@ struct GenerateReport: Encodable {
     let size =
       "\(width)x\(height)" + (count > 1 ? " x \(count)" : "")
     Swift.print(
-      "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) steps, guidance \(guidance), "
-        + "\(Console.fixed(seconds, digits: 2)) s on \(threads) threads (\(isa))")
-    let times = stages.map { "\($0.name) \(Console.fixed($0.seconds, digits: 2)) s" }
+      "\(files.joined(separator: ", ")): \(size), seed \(seed), \(steps) \(steps == 1 ? "step" : "steps"), "
+        + "guidance \(guidance), "
+        + "\(decimal(seconds, 2)) s on \(threads) \(threads == 1 ? "thread" : "threads") (\(isa))")
+    let times = stages.map { "\($0.name) \(decimal($0.seconds, 2)) s" }
     Swift.print("stages:   \(times.joined(separator: ", "))")
     if let textSentiment { Swift.print("sentence: \(textSentiment.text)") }
     for mood in imageSentiments { Swift.print("picture:  \(mood.text)") }

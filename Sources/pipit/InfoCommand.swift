@@ -42,6 +42,10 @@ struct InfoCommand: ParsableCommand {
 
   mutating func run() throws {
     if graph || dot || plan || planImage != nil {
+      guard !json else {
+        throw Failure(code: EX_USAGE, "--json goes without --graph, --dot, --plan and --plan-image")
+      }
+      if let planImage { try OutputFile.check(planImage, "--plan-image") }
       try showGraphs(try ModelFolder(path: BundleLocation.find(subject)))
       return
     }
@@ -206,7 +210,7 @@ private struct MachineReport: Encodable {
     Swift.print("model       \(model)")
     for part in components {
       Swift.print(
-        "  \(part.name): \(part.architecture), \(Console.fixed(Double(part.parameters) / 1e6, digits: 2)) M parameters"
+        "  \(part.name): \(part.architecture), \(decimal(Double(part.parameters) / 1e6, 2)) M parameters"
       )
       Swift.print(
         "    file \(Console.bytes(part.fileBytes)) (mapped), packed \(Console.bytes(part.packedBytes)), "
@@ -229,6 +233,6 @@ private struct PlanLine {
     let inputs = graph.inputs.map { "\($0.name) \(graph[$0.value].shape)" }.joined(separator: ", ")
     text =
       "\(inputs): arena \(plan.byteCount) bytes, lower bound \(plan.lowerBound) bytes, "
-      + "ratio \(Console.fixed(plan.ratio, digits: 4))"
+      + "ratio \(decimal(plan.ratio, 4))"
   }
 }

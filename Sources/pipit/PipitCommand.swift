@@ -56,6 +56,17 @@ struct PipitCommand: ParsableCommand {
   }
 }
 
+/// Refuses options that tell of a checkpoint in one file what it does not say itself, for a model that is a folder.
+func refuseCheckpointOptions(
+  _ tokenizer: String?, _ config: String?, _ prediction: String?, _ model: String
+) throws {
+  let options: [(String, String?)] = [
+    ("--tokenizer", tokenizer), ("--config", config), ("--prediction", prediction),
+  ]
+  guard let (name, _) = options.first(where: { $0.1 != nil }) else { return }
+  throw Failure(code: EX_USAGE, "\(name) goes with a checkpoint in one file; '\(model)' is a folder")
+}
+
 /// Options that every computing command has.
 struct MachineOptions: ParsableArguments {
   @Option(help: "A model's folder, or its name under the places where models lie.")

@@ -10,28 +10,33 @@ struct QuantizeCommand: ParsableCommand {
     commandName: "quantize",
     abstract: "Store a model's weights in fewer bits: the same layout, a quarter of the size.",
     discussion: """
-      IN is a pipeline's folder, one component's, or one file in safetensors (a Stable Diffusion 1.x or 2.x
-      checkpoint, or a component's weights); OUT will be of the same layout. Schemes:
-        w8a8  8-bit integers, a scale for each output channel, and products of integers (default)
+      The input is a pipeline's folder, one component's, or one file in safetensors
+      (a Stable Diffusion 1.x or 2.x checkpoint, or a component's weights); the
+      output will be of the same layout. Schemes:
+        w8a8  8-bit integers, a scale for each output channel, and products of
+              integers (default)
         w8    the same integers, products in f32
-        w4    4-bit integers, a scale for each 32 (--group) columns; convolutions get w8
+        w4    4-bit integers, a scale for each 32 (--group) columns; convolutions
+              get w8
         f16   half precision
         keep  as it is
-      Convolutions become products of integers by numbers from calibration: the model is run in f32
-      on built-in texts and pictures, or on those of --calibrate FILE (one text a line, a PNG, a
-      folder of PNGs, a .npy of the component's latents). With --calibrate none they are w8.
-      Matrices of text models are rounded so that errors on what was seen make up for each other.
+      Convolutions become products of integers by numbers from calibration: the
+      model is run in f32 on built-in texts and pictures, or on those of --calibrate
+      FILE (one text a line, a PNG, a folder of PNGs, a .npy of the component's
+      latents). With --calibrate none they are w8. Matrices of text models are
+      rounded so that errors on what was seen make up for each other.
 
-      Vectors stay as they are. Where integers are asked for, the first and last convolutions, time
-      embeddings, tables of positions, and heads get f16, unless a rule says otherwise. Of several
-      rules that match a tensor's name the last one counts.
+      Vectors stay as they are. Where integers are asked for, the first and last
+      convolutions, time embeddings, tables of positions, and heads get f16, unless
+      a rule says otherwise. Of several rules that match a tensor's name the last
+      one counts.
 
       Examples:
         pipit quantize all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
-        pipit quantize MODEL OUT --scheme w4 --rule 'attention=w8' --keep 'layer\\.11\\.'
+        pipit quantize MODEL OUT --scheme w4 --rule 'attention=w8' --keep 'layer.11'
         pipit quantize MODEL OUT --calibrate prompts.txt --report report.html
         pipit quantize MODEL OUT --target psnr=38
-        pipit quantize model.safetensors model-int8.safetensors --tokenizer sd15/tokenizer
+        pipit quantize model.safetensors int8.safetensors --tokenizer sd15/tokenizer
         pipit quantize MODEL OUT --dry-run
       """)
 
@@ -179,6 +184,7 @@ struct QuantizeCommand: ParsableCommand {
     options.isVPrediction = prediction.map { $0 == "v" }
     options.assumesEpsilon = calibrate == "none" && !wantsReport
     let model = try StoredModel(path: input, options: options)
+    if !model.isFile { try refuseCheckpointOptions(tokenizer, config, prediction, input) }
     func refuse(_ isWrong: Bool, _ words: String) throws {
       if isWrong { throw Failure(code: EX_USAGE, words) }
     }
@@ -208,11 +214,7 @@ struct QuantizeCommand: ParsableCommand {
       throw Failure(
         code: EX_USAGE, "--report: expected a name that ends in .html, found '\(report)'")
     }
-    let folder = report.lastIndex(of: "/").map { String(report[...$0]) } ?? "."
-    guard access(folder, W_OK | X_OK) == 0 else {
-      throw Failure(
-        code: EX_CANTCREAT, "cannot write '\(report)': \(String(cString: strerror(errno)))")
-    }
+    try OutputFile.check(report, "--report")
   }
 
   private func write(_ result: QuantizationReport) throws {
@@ -278,10 +280,10 @@ struct QuantizeCommand: ParsableCommand {
     Swift.print("scheme  SQNR dB    cosine       before        after  tensor")
     for row in report.rows where row.scheme != "keep" {
       let harm = row.harm_dB
-      let sqnr = harm.isFinite ? Console.fixed(harm, digits: 1) : "exact"
+      let sqnr = harm.isFinite ? decimal(harm, 1) : "exact"
       Swift.print(
         row.scheme.padded(to: 6) + sqnr.padded(to: -9)
-          + Console.fixed(row.output_cosine ?? row.cosine, digits: 6).padded(to: -10)
+          + decimal(row.output_cosine ?? row.cosine, 6).padded(to: -10)
           + Console.bytes(row.bytes_before).padded(to: -13)
           + Console.bytes(row.bytes_after).padded(to: -13) + "  \(row.name) \(row.shape)")
     }
@@ -295,17 +297,17 @@ struct QuantizeCommand: ParsableCommand {
     for name in report.left_out { Swift.print("\(name): left out, another form of the weights") }
     for measurement in report.measurements {
       let part = measurement.part.isEmpty ? "" : measurement.part + ": "
-      let value = Console.fixed(measurement.value, digits: measurement.value < 10 ? 5 : 2)
+      let value = decimal(measurement.value, measurement.value < 10 ? 5 : 2)
       Swift.print("\(part)\(measurement.name) \(value) (of \(measurement.count))")
     }
     if report.float_ms > 0 {
-      let share = Console.fixed(report.quantized_ms / report.float_ms, digits: 2)
+      let share = decimal(report.quantized_ms / report.float_ms, 2)
       Swift.print("time: \(share) of f32's")
     }
     let ratio = Double(report.bytes_after) / Double(max(report.bytes_before, 1))
     Swift.print(
       "weights \(Console.bytes(report.bytes_before)) -> \(Console.bytes(report.bytes_after)) "
-        + "(\(Console.fixed(ratio, digits: 3)))" + (dryRun ? "; nothing was written" : ""))
+        + "(\(decimal(ratio, 3)))" + (dryRun ? "; nothing was written" : ""))
   }
 }
 

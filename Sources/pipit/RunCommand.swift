@@ -8,23 +8,30 @@ struct RunCommand: ParsableCommand {
     commandName: "run",
     abstract: "Run one component of a model on NumPy arrays.",
     discussion: """
-      Names and axis order are those of the reference libraries (optimum's ONNX exports):
-        text encoder   input_ids [attention_mask] [token_type_ids] -> last_hidden_state
-        CLIP text      input_ids [attention_mask] -> last_hidden_state pooler_output | text_embeds
-        text classifier  input_ids [attention_mask] [token_type_ids] -> logits
-        sentiment head layer_means -> logits
-        denoiser       sample timestep encoder_hidden_states [timestep_cond] -> out_sample
-        default denoiser  sample timestep encoder_hidden_states encoder_attention_mask -> out_sample
-        VAE decoder    latent_sample -> sample
-        VAE encoder    sample -> latent_parameters
-        classifier     pixel_values -> logits
+      Names and axis order are those of the reference libraries (optimum's ONNX
+      exports):
+        text encoder      input_ids [attention_mask] [token_type_ids]
+                            -> last_hidden_state
+        CLIP text         input_ids [attention_mask]
+                            -> last_hidden_state pooler_output | text_embeds
+        text classifier   input_ids [attention_mask] [token_type_ids] -> logits
+        sentiment head    layer_means -> logits
+        denoiser          sample timestep encoder_hidden_states [timestep_cond]
+                            -> out_sample
+        default denoiser  sample timestep encoder_hidden_states
+                          encoder_attention_mask -> out_sample
+        VAE decoder       latent_sample -> sample
+        VAE encoder       sample -> latent_parameters
+        classifier        pixel_values -> logits
 
-      A pipeline's folder and a checkpoint in one file hold several components: --component names one, as the
-      folders of a pipeline are called (of a checkpoint in one file: text_encoder, unet, vae).
+      A pipeline's folder and a checkpoint in one file hold several components:
+      --component names one, as the folders of a pipeline are called (of a checkpoint
+      in one file: text_encoder, unet, vae).
 
       Examples:
-        pipit run Models/Default/vae --in latent_sample=z.npy --out sample=picture.npy
-        pipit run model.safetensors --component vae --in latent_sample=z.npy --out sample=picture.npy
+        pipit run Models/Default/vae --in latent_sample=z.npy --out sample=x.npy
+        pipit run model.safetensors --component vae --in latent_sample=z.npy \\
+                  --out sample=x.npy
       """)
 
   @Argument(help: "The component's folder, or what --component is part of.")

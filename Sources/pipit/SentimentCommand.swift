@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import PipitEngine
+import PipitFormats
 
 struct SentimentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,19 +12,21 @@ struct SentimentCommand: ParsableCommand {
         pipit sentiment "what a lovely day"
         pipit sentiment "这家餐厅太差了" --json
         pipit sentiment --image cat.png
-        pipit sentiment --file reviews.txt > moods.tsv      ('-' reads standard input)
+        pipit sentiment --file reviews.txt > moods.tsv   ('-' reads standard input)
 
-      A score of -1 is negative, 1 positive. With --file each line gives one line: score,
-      label, confidence and the text, separated by tabs (with --json, one object a line).
-      Of a text, 128 tokens are read (about 90 English words).
+      A score of -1 is negative, 1 positive. With --file each line gives one line:
+      score, label, confidence and the text, separated by tabs (with --json, one
+      object a line). Of a text, 128 tokens are read (about 90 English words).
 
-      With --model FOLDER, a text classifier of transformers (BERT, DistilBERT, RoBERTa, XLM-R, MPNet
-      ...ForSequenceClassification) is used instead: the label is the one it names, of as many
-      tokens as it takes. The score is the mean of its classes by their probabilities:
-        negative, neutral, positive       -1, 0, 1 (with "very ...": -1, -0.5, 0, 0.5, 1)
-        1 star ... 5 stars                -1, -0.5, 0, 0.5, 1
-        LABEL_0, LABEL_1 ... (2, 3 or 5)  evenly from -1 to 1, in that order
-        emotions                          1 for joy, love ...; -1 for anger, fear ...; 0 for others
+      With --model FOLDER, a text classifier of transformers (BERT, DistilBERT,
+      RoBERTa, XLM-R, MPNet ...ForSequenceClassification) is used instead: the label
+      is the one it names, of as many tokens as it takes. The score is the mean of
+      its classes by their probabilities:
+        negative, neutral, positive   -1, 0, 1 (with "very ...": -1, -0.5, 0, 0.5, 1)
+        1 star ... 5 stars            -1, -0.5, 0, 0.5, 1
+        LABEL_0 ... (2, 3 or 5)       evenly from -1 to 1, in that order
+        emotions                      1 for joy, love ...; -1 for anger, fear ...;
+                                      0 for others
       """)
 
   @Argument(help: "The text.")
@@ -74,7 +77,7 @@ struct SentimentCommand: ParsableCommand {
         Line(score: mood.score, label: mood.label, confidence: mood.confidence, text: text))
       return
     }
-    let confidence = Console.fixed(Double(mood.confidence), digits: 2)
+    let confidence = decimal(Double(mood.confidence), 2)
     if let text {
       let flat = String(text.map { $0 == "\t" ? " " : $0 })
       print("\(Console.signed(mood.score))\t\(mood.label)\t\(confidence)\t\(flat)")

@@ -25,6 +25,31 @@ import Testing
     #expect(Command.run(["--version"]).output.hasPrefix("0."))
   }
 
+  /// Lines that are too long for a terminal are broken where no example may be.
+  @Test(arguments: [
+    "generate", "sentiment", "classify", "encode", "run", "info", "bench", "quantize",
+  ])
+  func examplesKeepTheirLines(command: String) {
+    let lines = Command.run([command, "--help"]).output.split(separator: "\n")
+    let text = lines.prefix { !$0.hasPrefix("USAGE:") }.dropFirst(2)
+    // A line that was broken goes on without the example's indentation, in the middle of a sentence.
+    for (line, next) in zip(text, text.dropFirst()) where line.hasPrefix("  pipit") {
+      #expect(next.hasPrefix("  ") || next.first?.isUppercase == true, "\(line) | \(next)")
+    }
+  }
+
+  @Test func kernelsAreTimedAtShapesThatFit() {
+    func bench(_ kernel: String, _ shape: String) -> Outcome {
+      Command.run(["bench", "--kernel", kernel, "--shape", shape, "-r", "1", "-t", "1"])
+    }
+    expectFailure(bench("gemm_f32", "1048576x1048576x1"), code: 71, mentions: "memory")
+    expectFailure(bench("gemm_f32", "8x8"), code: 64, mentions: "ROWSxCOLUMNSxDEPTH")
+    expectFailure(bench("gemm_f32", "1048576x1048576x1048576"), code: 64, mentions: "2^40")
+    expectFailure(bench("winograd_f32", "8x8x8x8x3"), code: 64, mentions: "UPSAMPLE")
+    expectFailure(bench("attention_f32", "8x8x2x513"), code: 64, mentions: "DIMENSION")
+    expectFailure(bench("add_f32", "0x4"), code: 64, mentions: "1 to 1048576")
+  }
+
   @Test func usageErrorsExitWith64() {
     #expect(Command.run(["generate"]).code == 64)
     #expect(Command.run(["sentiment"]).code == 64)
@@ -37,7 +62,11 @@ import Testing
     (["--count", "0"], "--count"),
     (["--guidance", "-1"], "--guidance"), (["--guidance", "nan"], "--guidance"),
     (["--mood", "angry"], "--mood"), (["--size", "100000x100000"], "--size"),
-    (["--threads", "0"], "--threads"),
+    (["--threads", "0"], "--threads"), (["--sampler", "x"], "--sampler"), (["--rng", "x"], "--rng"),
+    (["--decoder", "x"], "--decoder"), (["--strength", "0.5"], "--image"),
+    (["--strength", "0"], "--strength"), (["--tokenizer", "x"], "--tokenizer"),
+    (["--config", "x"], "--config"), (["--prediction", "v"], "--prediction"),
+    (["--prediction", "x"], "--prediction"),
   ])
   func badOptionsAreNamed(options: [String], word: String) {
     let folder = Command.temporaryFolder()
@@ -61,11 +90,32 @@ import Testing
     expectFailure(
       Command.run(["generate", "a cat", "-o", "/nonexistent/folder/x.png"]), code: 73,
       mentions: "/nonexistent/folder/x.png")
+    expectFailure(
+      Command.run(["generate", "a cat", "-o", "/tmp"]), code: 73, mentions: "the folder '/tmp'")
+    let bench = ["bench", Command.bundle + "/image_sentiment"]
+    expectFailure(
+      Command.run(bench + ["--html", "/nonexistent/x.html"]), code: 73, mentions: "/nonexistent/x.html")
+    expectFailure(Command.run(bench + ["--trace", "/tmp"]), code: 73, mentions: "--trace")
+  }
+
+  @Test func optionsThatWouldDoNothingAreRefused() {
+    let part = Command.bundle + "/image_sentiment"
+    expectFailure(Command.run(["info", part, "--graph", "--json"]), code: 64, mentions: "--json")
+    expectFailure(Command.run(["bench", part, "--shape", "4x4"]), code: 64, mentions: "--kernel")
+    expectFailure(
+      Command.run(["bench", "--kernel", "add_f32", "--per-layer"]), code: 64, mentions: "--kernel")
+    expectFailure(Command.run(["bench", part, "-r", "0"]), code: 64, mentions: "-r")
+    let project = ["bench", "--project", "pi5", part, "--in"]
+    expectFailure(Command.run(project + ["pixel_values=1x0x4x4"]), code: 64, mentions: "extents")
+    expectFailure(
+      Command.run(["quantize", part, "/tmp/never", "--tokenizer", "x", "--dry-run"]), code: 64,
+      mentions: "--tokenizer")
   }
 
   @Test func unknownModelsAreNamed() {
     let outcome = Command.run(["generate", "a cat", "--model", "/nonexistent", "-o", "/tmp/x.png"])
     expectFailure(outcome, code: 66, mentions: "/nonexistent")
+    expectFailure(Command.run(["info", "no-such"]), code: 66, mentions: "$PIPIT_MODELS")
     expectFailure(Command.run(["info", "/etc"]), code: 65, mentions: "model_index.json")
   }
 
