@@ -12,6 +12,9 @@ package struct Material: Sendable {
 
   package init() {}
 
+  /// Whether there is nothing of any kind: what is built in stands for that.
+  var isEmpty: Bool { texts.isEmpty && pictures.isEmpty && arrays.isEmpty }
+
   /// From a file: a PNG, a .npy array, or a text file with one text a line; or a folder of PNGs and arrays.
   package init(path: String) throws {
     if FileTree.isFolder(path) {

@@ -113,6 +113,7 @@ package struct ModelRun {
     let hasTokenizer = folder.hasTokenizer
     switch component.architecture {
     case .textTransformer where hasTokenizer, .clipText where hasTokenizer:
+      try require("texts", !material.texts.isEmpty, folder)
       let encoder = try TextEncoder(folder, machine: machine)
       var embeddings: [[Float]] = []
       for begin in stride(from: 0, to: texts.count, by: TextEncoder.batch) {
@@ -122,18 +123,33 @@ package struct ModelRun {
       }
       return [Outcome(part: "", results: .embeddings(embeddings))]
     case .textClassifier where hasTokenizer:
+      try require("texts", !material.texts.isEmpty, folder)
       let reader = try TextClassification(folder, machine: machine)
       return [Outcome(part: "", results: .moods(try reader.moods(of: texts)))]
     case .resNet, .mobileNetV2, .viT:
       guard folder.has("preprocessor_config.json") || folder.configuration.has("architecture")
       else { break }
+      try require("pictures", !material.pictures.isEmpty, folder)
       let classifier = try ImageClassification(folder, machine: machine)
       let scores = try pictures.map { try classifier.logits(of: $0) }
       return [Outcome(part: "", results: .scores(scores))]
+    case .autoencoder, .autoencoderTiny, .autoencoderKL:
+      let isThere = !material.pictures.isEmpty || !material.arrays.isEmpty
+      try require("pictures or arrays", isThere, folder)
     default: break
     }
     var run = ArrayRun(component, material: material, pictures: pictures)
     return try run.outcomes(progress)
+  }
+}
+
+extension ModelRun {
+  /// Throws where material was chosen, and holds nothing that the model reads.
+  private func require(_ kind: String, _ isThere: Bool, _ folder: ModelFolder) throws {
+    guard !isThere, !material.isEmpty else { return }
+    throw FormatError(
+      path: folder.path, part: "material", expected: "\(kind), which is what this model reads",
+      found: "others alone")
   }
 }
 

@@ -18,7 +18,7 @@ package struct ReportPage {
   package var html: String {
     """
     <!doctype html>
-    <html lang="en"><head><meta charset="utf-8"><title>pipit quantize \(ReportPage.escaped(title))</title>
+    <html lang="en"><head><meta charset="utf-8"><title>pipit quantize \(escaped(title))</title>
     <style>
     body{font:14px/1.4 sans-serif;margin:24px auto;max-width:1240px;color:#222}
     h1{font-size:20px} h2{font-size:16px;margin-top:28px}
@@ -27,7 +27,7 @@ package struct ReportPage {
     figure{display:inline-block;margin:0 8px 12px 0;font-size:12px;color:#555} img{display:block;max-width:256px}
     .bar{display:inline-block;height:9px;background:#3b76c4;vertical-align:middle} .bad{background:#d9822b}
     </style></head><body>
-    <h1>\(ReportPage.escaped(title))</h1>
+    <h1>\(escaped(title))</h1>
     \(summary)
     \(measures)
     \(pictures)
@@ -48,8 +48,8 @@ package struct ReportPage {
       text += "; time \(decimal(report.float_ms, 1)) ms &rarr; \(decimal(report.quantized_ms, 1)) ms"
       text += " (\(decimal(report.quantized_ms / report.float_ms, 2)))"
     }
-    let copied = report.copied_components.map { "\(ReportPage.escaped($0)): quantized already, copied" }
-    let leftOut = report.left_out.map { "\(ReportPage.escaped($0)): left out" }
+    let copied = report.copied_components.map { "\(escaped($0)): quantized already, copied" }
+    let leftOut = report.left_out.map { "\(escaped($0)): left out" }
     return text + (copied + leftOut).map { "<br>" + $0 }.joined() + "</p>"
   }
 
@@ -57,7 +57,7 @@ package struct ReportPage {
     guard !report.measurements.isEmpty else { return "" }
     let rows = report.measurements.map { measurement in
       cells([
-        ReportPage.escaped(measurement.part), measurement.name, decimal(measurement.value, 5),
+        escaped(measurement.part), measurement.name, decimal(measurement.value, 5),
         "\(measurement.count)",
       ])
     }
@@ -78,8 +78,8 @@ package struct ReportPage {
 
   private func figure(_ image: Image, _ caption: String) -> String {
     guard let bytes = try? PNG.encode(image.picture) else { return "" }
-    return "<figure><img alt=\"\(ReportPage.escaped(caption))\" src=\"data:image/png;base64,"
-      + Base64.text(bytes) + "\">\(ReportPage.escaped(caption))</figure>"
+    return "<figure><img alt=\"\(escaped(caption))\" src=\"data:image/png;base64,"
+      + Base64.text(bytes) + "\">\(escaped(caption))</figure>"
   }
 
   private var layers: String {
@@ -89,7 +89,7 @@ package struct ReportPage {
     ]
     let rows = report.rows.filter { $0.scheme != "keep" }.map { row in
       cells([
-        ReportPage.escaped(row.name), "\(row.shape)", row.scheme, row.input,
+        escaped(row.name), "\(row.shape)", row.scheme, row.input,
         optional(row.output_sqnr_dB, 1), optional(row.output_cosine, 6), optional(row.sqnr_dB, 1),
         "\(row.bytes_before)", "\(row.bytes_after)", optional(row.float_ms, 3),
         optional(row.quantized_ms, 3), bar(row.harm_dB),
@@ -107,8 +107,8 @@ package struct ReportPage {
   private var exceptions: String {
     let rows = report.exceptions.map { exception in
       cells([
-        ReportPage.escaped(exception.reason), "\(exception.names.count)",
-        ReportPage.escaped(exception.names.joined(separator: ", ")),
+        escaped(exception.reason), "\(exception.names.count)",
+        escaped(exception.names.joined(separator: ", ")),
       ])
     }
     guard !rows.isEmpty else { return "" }
@@ -130,20 +130,6 @@ package struct ReportPage {
 
   private func optional(_ value: Double?, _ digits: Int) -> String {
     value.map { decimal($0, digits) } ?? ""
-  }
-
-  private static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for character in text {
-      switch character {
-      case "&": escaped += "&amp;"
-      case "<": escaped += "&lt;"
-      case ">": escaped += "&gt;"
-      case "\"": escaped += "&quot;"
-      default: escaped.append(character)
-      }
-    }
-    return escaped
   }
 }
 

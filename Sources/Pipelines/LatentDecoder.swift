@@ -9,8 +9,9 @@ struct LatentDecoder {
   let latentChannels: Int
   /// Of the pictures.
   let channels: Int
-  /// Pixels a side for one latent.
+  /// Pixels a side for one latent, and the setting that says how many levels make them.
   let reduction: Int
+  let levelsKey: String
   private let build: @Sendable (any WeightSource, Int, Int, Int) throws -> Graph
 
   init(_ part: ModelPart) throws {
@@ -18,12 +19,12 @@ struct LatentDecoder {
     case .autoencoderKL(let model):
       (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
       (latentChannels, channels) = (model.latentChannels, model.outChannels)
-      reduction = model.reduction
+      (reduction, levelsKey) = (model.reduction, "block_out_channels")
       build = model.decoderGraph
     case .autoencoderTiny(let model):
       (scalingFactor, shiftFactor) = (model.scalingFactor, model.shiftFactor)
       (latentChannels, channels) = (model.latentChannels, model.outChannels)
-      reduction = model.reduction
+      (reduction, levelsKey) = (model.reduction, "decoder_block_out_channels")
       build = model.decoderGraph
     default:
       throw part.wrongArchitecture("AutoencoderKL or AutoencoderTiny")

@@ -80,8 +80,9 @@ package final class StableDiffusion {
       throw part.wrongArchitecture("AutoencoderKL")
     }
     try check(
-      part, "in_channels", autoencoder.channels, latentChannels: autoencoder.latentChannels,
-      reduction: autoencoder.reduction)
+      part, channels: ("in_channels", autoencoder.channels),
+      latentChannels: autoencoder.latentChannels,
+      reduction: ("block_out_channels", autoencoder.reduction))
     return (part, autoencoder)
   }
 
@@ -100,24 +101,28 @@ package final class StableDiffusion {
     }
     let decoder = try LatentDecoder(part)
     try check(
-      part, "out_channels", decoder.channels, latentChannels: decoder.latentChannels,
-      reduction: decoder.reduction)
+      part, channels: ("out_channels", decoder.channels), latentChannels: decoder.latentChannels,
+      reduction: (decoder.levelsKey, decoder.reduction))
     return (part, decoder)
   }
+
+  /// A number that follows from settings, and the one of them that it is most about.
+  private typealias Extent = (key: String, found: Int)
 
   /// Throws, before anything is loaded, for an autoencoder whose pictures or latents are of another shape than
   /// the pipeline's.
   private func check(
-    _ part: ModelPart, _ channelsKey: String, _ channels: Int, latentChannels: Int, reduction: Int
+    _ part: ModelPart, channels: Extent, latentChannels: Int, reduction: Extent
   ) throws {
-    func require(_ key: String, _ found: Int, _ expected: Int, _ unit: String = "") throws {
-      guard found == expected else {
-        throw part.configuration.error(key, "\(expected)\(unit)", "\(found)")
+    func require(_ extent: Extent, _ expected: Int, _ unit: String = "") throws {
+      guard extent.found == expected else {
+        throw part.configuration.error(extent.key, "\(expected)\(unit)", "\(extent.found)")
       }
     }
-    try require(channelsKey, channels, 3)
-    try require("latent_channels", latentChannels, denoiser().architecture.configuration.outChannels)
-    try require("block_out_channels", reduction, 8, " pixels a side for a latent")
+    try require(channels, 3)
+    let latents = try denoiser().architecture.configuration.outChannels
+    try require(("latent_channels", latentChannels), latents)
+    try require(reduction, 8, " pixels a side for a latent")
   }
 
   // MARK: Denoising

@@ -49,7 +49,7 @@ struct ClassifyCommand: ParsableCommand {
       return
     }
     for score in scores {
-      print("\(decimal(Double(score.probability), 4))\t\(score.label)")
+      print("\(decimal(Double(score.probability), 4))\t\(Console.visible(score.label))")
     }
   }
 }

@@ -38,6 +38,15 @@ enum Console {
     (number < 0 ? "-" : "+") + decimal(Double(abs(number)), 2)
   }
 
+  /// A text out of a file, for a terminal: controls, which could command it, are shown as U+FFFD.
+  static func visible(_ text: String) -> String {
+    let scalars = text.unicodeScalars.map { (scalar: Unicode.Scalar) -> Unicode.Scalar in
+      let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+      return isControl && scalar != "\n" && scalar != "\t" ? "\u{FFFD}" : scalar
+    }
+    return String(String.UnicodeScalarView(scalars))
+  }
+
   /// 12.3 MB and the like.
   static func bytes(_ count: Int) -> String {
     if count < 10_000 { return "\(count) B" }

@@ -54,7 +54,7 @@ struct Failure: Error {
   /// Prints the line and ends the program.
   func exit() -> Never {
     let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    Console.writeError("pipit: \(line)\n")
+    Console.writeError("pipit: \(Console.visible(line))\n")
     Glibc.exit(code)
   }
 }

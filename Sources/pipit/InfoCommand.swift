@@ -100,7 +100,7 @@ struct InfoCommand: ParsableCommand {
       return
     }
     if texts.isEmpty { print("'\(subject)' holds no texts") }
-    for text in texts { print("\(text.key): \(text.value)") }
+    for text in texts { print("\(Console.visible(text.key)): \(Console.visible(text.value))") }
   }
 
   private func show(_ report: MachineReport) throws {

@@ -80,9 +80,9 @@ struct SentimentCommand: ParsableCommand {
     let confidence = decimal(Double(mood.confidence), 2)
     if let text {
       let flat = String(text.map { $0 == "\t" ? " " : $0 })
-      print("\(Console.signed(mood.score))\t\(mood.label)\t\(confidence)\t\(flat)")
+      print("\(Console.signed(mood.score))\t\(Console.visible(mood.label))\t\(confidence)\t\(flat)")
     } else {
-      print("\(mood.label) \(Console.signed(mood.score)) (confidence \(confidence))")
+      print("\(Console.visible(mood.label)) \(Console.signed(mood.score)) (confidence \(confidence))")
     }
   }
 

@@ -116,6 +116,10 @@ import Testing
     let outcome = Command.run(["generate", "a cat", "--model", "/nonexistent", "-o", "/tmp/x.png"])
     expectFailure(outcome, code: 66, mentions: "/nonexistent")
     expectFailure(Command.run(["info", "no-such"]), code: 66, mentions: "$PIPIT_MODELS")
+    // A name that would clear the terminal does not get there.
+    let odd = Command.run(["info", "a\u{1B}[2Jb"])
+    expectFailure(odd, code: 66, mentions: "a\u{FFFD}[2Jb")
+    #expect(!odd.errors.contains("\u{1B}"))
     expectFailure(Command.run(["info", "/etc"]), code: 65, mentions: "model_index.json")
   }
 

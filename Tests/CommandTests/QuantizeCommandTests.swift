@@ -95,6 +95,11 @@ import Testing
     let page = ["--report", folder + "/no/page.html"]
     let unwritten = Command.run(["quantize", folder + "/in", folder + "/out"] + page)
     expectFailure(unwritten, folder, code: 73, mentions: "no/page.html")
+    // Pictures say nothing of a model that reads texts.
+    let goldens = Command.root + "/Tests/PipelineTests/Goldens"
+    let picture = ["--calibrate", goldens + "/sd-image/start.png"]
+    let unread = Command.run(["quantize", goldens + "/sentences-mean", folder + "/out"] + picture)
+    expectFailure(unread, folder, code: 65, mentions: "texts")
     // A model that nothing here runs cannot be calibrated, but quantized.
     let options = ["--calibrate", "default"]
     let outcome = Command.run(["quantize", folder + "/in", folder + "/out"] + options)
