@@ -19,7 +19,7 @@ struct OutputFolder {
         path: path, expected: "a folder that is not there yet (or --force)", found: "one")
     }
     self.path = path
-    temporary = "\(path).part-\(getpid())"
+    temporary = AtomicFile.temporaryName(path)
     try OutputFolder.makeFolder(temporary, for: path)
   }
 
@@ -31,7 +31,7 @@ struct OutputFolder {
 
   /// Puts the folder in its place; what was there is removed only after that.
   func commit() throws {
-    let old = "\(path).old-\(getpid())"
+    let old = AtomicFile.temporaryName(path, "old")
     if replaces {
       guard rename(path, old) == 0 else {
         throw FileError(path: path, action: "write", code: errno)

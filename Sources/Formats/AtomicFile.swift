@@ -14,9 +14,16 @@ package enum AtomicFile {
     }
   }
 
+  /// A name beside a path that no process uses, nor has left behind when it was killed: in containers every
+  /// process may have the same number.
+  package static func temporaryName(_ path: String, _ ending: String = "part") -> String {
+    let number = UInt64.random(in: UInt64.min...UInt64.max)
+    return "\(path).\(String(number, radix: 36)).\(ending)"
+  }
+
   /// Calls `body` with a new file's descriptor, then moves the file to `path`; on any error nothing is left.
   static func replace(_ path: String, _ body: (_ descriptor: Int32) throws -> Void) throws {
-    let temporary = "\(path).\(getpid()).part"
+    let temporary = temporaryName(path)
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw FileError(path: path, action: "write", code: errno) }
     do {
