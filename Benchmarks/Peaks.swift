@@ -14,7 +14,7 @@ package struct Peaks: Codable, Sendable {
 
   /// The pace that a kernel's arithmetic is compared with.
   func compute(ofKernel name: String) -> Double {
-    name == "gemm_i8" || name == "conv2d_i8" ? gops_i8 ?? gflops : gflops
+    ["gemm_i8", "conv2d_i8", "winograd_i8"].contains(name) ? gops_i8 ?? gflops : gflops
   }
 
   /// Takes about a third of a second.

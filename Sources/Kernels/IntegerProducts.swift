@@ -37,6 +37,8 @@ package final class PackedIntegers: Sendable {
   package let depth: Int
   package let byteCount: Int
   let tileColumns: Int
+  /// Of all columns the greatest sum of positive weights, and of negative ones' magnitudes.
+  private let greatestSums: (positive: Int, negative: Int)
 
   // SAFETY: written only in `init`; freed in `deinit`; read-only in between.
   nonisolated(unsafe) let values: UnsafePointer<Int8>
@@ -56,14 +58,20 @@ package final class PackedIntegers: Sendable {
     let packed = BlockMemory.allocate(byteCount: panels * panelBytes)
       .bindMemory(to: Int8.self, capacity: panels * panelBytes)
     let pack = kernel.pack_panel
+    // SAFETY: each panel writes its own element; freed below, after the last.
+    let sums = UnsafeMutablePointer<(positive: Int, negative: Int)>.allocate(capacity: panels)
+    defer { sums.deallocate() }
     forEach(panels) { panel in
       withUnsafeTemporaryAllocation(of: Int8.self, capacity: tile * depth) { rows in
         guard let rows = rows.baseAddress else { return }
         let range = panel * tile..<min(columns, (panel + 1) * tile)
         read(range, rows)
         pack?(packed + panel * panelBytes, rows, depth, range.count, depth)
+        (sums + panel).initialize(to: greatestSumsOfRows(rows, count: range.count, depth: depth))
       }
     }
+    let all = UnsafeBufferPointer(start: sums, count: panels)
+    greatestSums = (all.map { $0.positive }.max() ?? 0, all.map { $0.negative }.max() ?? 0)
     self.columns = columns
     self.depth = depth
     byteCount = panels * panelBytes
@@ -77,6 +85,33 @@ package final class PackedIntegers: Sendable {
   package static let greatestDepth = 65536
 
   package var panelCount: Int { (columns + tileColumns - 1) / tileColumns }
+
+  /// What no product of a row of 8-bit numbers of that zero point with these weights is greater than, in
+  /// magnitude.
+  package func greatestSum(zeroPoint: Int8) -> Int {
+    let (above, below) = (127 - Int(zeroPoint), 128 + Int(zeroPoint))
+    return max(
+      above * greatestSums.positive + below * greatestSums.negative,
+      below * greatestSums.positive + above * greatestSums.negative)
+  }
+}
+
+/// Of some rows of weights the greatest sum of positive ones, and of negative ones' magnitudes.
+private func greatestSumsOfRows(
+  _ weights: UnsafePointer<Int8>, count: Int, depth: Int
+) -> (positive: Int, negative: Int) {
+  var greatest = (positive: 0, negative: 0)
+  for row in 0..<count {
+    var (sum, magnitudes): (Int32, Int32) = (0, 0)
+    for index in row * depth..<(row + 1) * depth {
+      let weight = Int32(weights[index])
+      sum &+= weight
+      magnitudes &+= abs(weight)
+    }
+    greatest.positive = max(greatest.positive, Int(magnitudes + sum) / 2)
+    greatest.negative = max(greatest.negative, Int(magnitudes - sum) / 2)
+  }
+  return greatest
 }
 
 /// One integer matrix product, ready to run: y = epilogue(a W^T).

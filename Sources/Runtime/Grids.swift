@@ -67,6 +67,37 @@ package struct WinogradGrid {
   }
 }
 
+/// How fast integer convolution is cut: into runs of tiles long enough to share the transform of the filters;
+/// where there are few, by columns, for which the image is transformed again.
+package struct IntegerWinogradGrid {
+  private let tiles: Split
+  private let panels: Split
+
+  /// Tiles that share transforms in one call of the kernel.
+  private static let block = 56
+
+  package init(tileCount: Int, panelCount: Int, threadCount: Int) {
+    let blocks = tileCount / IntegerWinogradGrid.block
+    if blocks >= threadCount {
+      let runs = min(4 * threadCount, blocks / threadCount * threadCount)
+      tiles = Split(tileCount, tiles: runs)
+      panels = Split(panelCount, tiles: 1)
+    } else {
+      panels = Split(panelCount, tiles: threadCount)
+      tiles = Split(tileCount, tiles: (threadCount + panels.tileCount - 1) / panels.tileCount)
+    }
+  }
+
+  /// Panels in a piece, at most: what its scratch memory is for.
+  package var longestPanels: Int { panels.unitsPerTile }
+
+  package var tileCount: Int { tiles.tileCount * panels.tileCount }
+
+  package subscript(tile: Int) -> (tiles: Range<Int>, panels: Range<Int>) {
+    (tiles[tile / panels.tileCount], panels[tile % panels.tileCount])
+  }
+}
+
 /// How attention is cut: by heads, and each head's queries as far as the threads need it, since every
 /// piece packs the keys that it sees.
 package struct AttentionGrid {

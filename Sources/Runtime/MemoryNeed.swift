@@ -71,6 +71,7 @@ private struct Count {
           let geometry = op.geometry(input: input, output: output)
           let isEnlarged = EnlargedPhase.applies(to: geometry) && !op.epilogue.hasResidual
           pack([op.weight], isInteger: true, phases: isEnlarged ? EnlargedPhase.all.count : nil)
+          floats = max(floats, integerWinograd(geometry))
           continue
         }
         if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
@@ -134,6 +135,16 @@ private struct Count {
   private func expansion(_ weights: [Weight], columns: Int) -> Int {
     kernels.productScratchCount(
       columns: columns, depth: weights[0].columns, format: PackedFormat(weights))
+  }
+
+  /// Floats of scratch memory that a thread needs for an integer convolution, of weights as they are trained:
+  /// of such that sums might not fit the algorithm it is none.
+  private func integerWinograd(_ geometry: ConvolutionGeometry) -> Int {
+    guard IntegerWinogradCall.pays(for: geometry, kernels: kernels) else { return 0 }
+    let grid = IntegerWinogradGrid(
+      tileCount: IntegerWinogradCall.tileCount(geometry),
+      panelCount: IntegerWinogradCall.panelCount(geometry, kernels: kernels), threadCount: threadCount)
+    return Lowering.scratchCount(geometry, grid, kernels)
   }
 
   /// Floats of scratch memory that a thread needs for a convolution; `nil` where it is computed directly.

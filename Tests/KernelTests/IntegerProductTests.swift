@@ -74,6 +74,61 @@ extension ConvolutionCase {
   }
 }
 
+extension ConvolutionCase {
+  /// As `runIntegers`, by minimal filtering where the level has it. `values`, `weights`: their ranges.
+  fileprivate func runIntegerWinograd(
+    _ level: Level, _ integerCase: IntegerEpilogueCase, values: ClosedRange<Int>, weights: ClosedRange<Int>
+  ) -> IntegerOutput {
+    let depth = taps * inputChannels
+    let x = GuardedBytes(randomIntegers(self.x.count, seed: 1, in: values))
+    let weight = randomIntegers(outputChannels * depth, seed: 2, in: weights)
+    let packedWeights = packed(weight, columns: outputChannels, depth: depth, for: level)
+    let output = IntegerOutput(
+      rows: pixelCount, columns: outputChannels, stride: yPixelStride, depth: depth, case: integerCase)
+    let g = geometry
+    var arguments = conv2d_i8_args()
+    arguments.x = UnsafePointer(x.start)
+    arguments.packed = UnsafePointer(packedWeights.start)
+    arguments.y = output.floats.y.start
+    (arguments.x_pixel_stride, arguments.y_pixel_stride) = (g.x_pixel_stride, g.y_pixel_stride)
+    (arguments.batch, arguments.upsample) = (g.batch, 1)
+    (arguments.input_height, arguments.input_width) = (g.input_height, g.input_width)
+    (arguments.output_height, arguments.output_width) = (g.output_height, g.output_width)
+    (arguments.input_channels, arguments.output_channels) = (g.input_channels, g.output_channels)
+    (arguments.kernel_height, arguments.kernel_width) = (3, 3)
+    (arguments.stride_height, arguments.stride_width) = (1, 1)
+    (arguments.dilation_height, arguments.dilation_width) = (1, 1)
+    (arguments.pad_top, arguments.pad_left) = (g.pad_top, g.pad_left)
+    arguments.epilogue = output.epilogue
+    let kernels = level.integers
+    let panels = (outputChannels + kernels.tile_columns - 1) / kernels.tile_columns
+    guard let winograd = kernels.winograd, let scratchBytes = kernels.winograd_scratch_bytes else {
+      kernels.conv2d(&arguments, 0, pixelCount, 0, panels)
+      return output
+    }
+    split.run(rows: winograd_i8_tile_count(&arguments), panels: panels) { tiles, panels in
+      let scratch = GuardedBuffer(count: (scratchBytes(&arguments, panels.count) + 63) / 64 * 16)
+      let start = UnsafeMutableRawPointer(scratch.start).assumingMemoryBound(to: Int8.self)
+      winograd(
+        &arguments, start, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound)
+    }
+    return output
+  }
+}
+
+/// Around the sizes of tiles (4), of their runs (8 tiles) and blocks (64), and of panels.
+private let winogradShapes: [ConvolutionCase] = [
+  ConvolutionCase(1, 1, from: 64, to: 1),
+  ConvolutionCase(4, 4, from: 64, to: 33),
+  ConvolutionCase(5, 3, from: 64, to: 64),
+  ConvolutionCase(7, 37, from: 64, to: 15),
+  ConvolutionCase(33, 31, from: 64, to: 32),
+  ConvolutionCase(9, 14, from: 320, to: 50),
+  .with(6, 11, from: 128, to: 17) { ($0.batch, $0.otherChannels) = (3, 4) },
+  .with(9, 10, from: 64, to: 40) { ($0.padTop, $0.padLeft) = (0, 0) },
+  .with(8, 9, from: 64, to: 40) { ($0.padTop, $0.padBottom, $0.padLeft, $0.padRight) = (2, 0, 2, 2) },
+]
+
 private let integerShapes: [ConvolutionCase] = [
   ConvolutionCase(1, 1, from: 1, to: 1),
   ConvolutionCase(7, 9, from: 3, to: 8),
@@ -120,6 +175,40 @@ private let integerShapes: [ConvolutionCase] = [
           #expect(found == Float(sum) * scale)
         }
       }
+    }
+  }
+
+  @Test(arguments: Level.beyondScalar, winogradShapes)
+  func fastConvolutionIsExact(level: Level, shape: ConvolutionCase) {
+    for (number, split) in [Split.whole, .both].enumerated() {
+      var convolution = shape
+      convolution.split = split
+      convolution.epilogue = EpilogueCase(
+        hasBias: number == 1, activation: number == 0 ? ACTIVATION_RELU : ACTIVATION_SILU)
+      for givesIntegers in [false, true] {
+        let epilogue = IntegerEpilogueCase(
+          floats: convolution.epilogue, zeroPoint: number == 0 ? 77 : -128, givesIntegers: givesIntegers,
+          addsIntegers: number == 0 && givesIntegers)
+        let range = (values: -128...127, weights: -100...110)
+        let fast = convolution.runIntegerWinograd(level, epilogue, values: range.values, weights: range.weights)
+        let plain = convolution.runIntegerWinograd(.scalar, epilogue, values: range.values, weights: range.weights)
+        #expect(fast.bits == plain.bits, "\(number) \(givesIntegers)")
+      }
+    }
+  }
+
+  /// The greatest numbers that 64 channels may have: their sums wrap around at the points of evaluation.
+  @Test(arguments: Level.beyondScalar)
+  func fastConvolutionOfTheGreatestIsExact(level: Level) {
+    let convolution = ConvolutionCase(12, 9, from: 64, to: 35)
+    for (value, weight, zeroPoint): (Int, Int, Int32) in [
+      (127, 127, -128), (-128, 127, 127), (127, -127, -128), (-128, -127, 127),
+    ] {
+      let epilogue = IntegerEpilogueCase(zeroPoint: zeroPoint)
+      let values = value...value, weights = weight...weight
+      let fast = convolution.runIntegerWinograd(level, epilogue, values: values, weights: weights)
+      let plain = convolution.runIntegerWinograd(.scalar, epilogue, values: values, weights: weights)
+      #expect(fast.bits == plain.bits, "\(value) \(weight)")
     }
   }
 

@@ -172,6 +172,37 @@ struct IntegerWeights: WeightSource {
     }
   }
 
+  /// Deep convolutions are computed by minimal filtering where a level has it, to the last bit of the others.
+  @Test func deepConvolutionsAreFastAndExact() throws {
+    let shapes: [String: Shape] = [
+      "a.weight": [64, 64, 3, 3], "a.bias": [64], "b.weight": [64, 64, 3, 3], "b.bias": [64],
+      "c.weight": [3, 64, 3, 3], "c.bias": [3],
+    ]
+    let activations = Weight.Activations.staticPerTensor(scale: 0.03, zeroPoint: -100)
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [1, 21, 24, 64])
+    let t = try g.activation(.relu, try g.conv2D(x, at: Scope("a"), to: 64, kernel: 3))
+    let u = try g.add(try g.conv2D(t, at: Scope("b"), to: 64, kernel: 3), t)
+    g.output("y", try g.conv2D(try g.activation(.relu, u), at: Scope("c"), to: 3, kernel: 3))
+    let graph = Optimizer.optimize(g.graph)
+    let inputs = randomInputs(graph, seed: 3)
+    let expected = try run(graph, inputs, kernels: .scalar)["y"] ?? []
+    for kernels in KernelTable.available {
+      for threads in 1...3 {
+        let pool = ThreadPool(threadCount: threads)
+        let weights = PackedWeights(kernels: kernels, pool: pool)
+        let program = Program(graph: graph, kernels: kernels, pool: pool, weights: weights)
+        let names = graph.nodes.indices.compactMap { program.kernelName(ofNode: $0) }
+        let isFast = kernels.name.hasPrefix("avx")
+        #expect(names.filter { $0 == "winograd_i8" }.count == (isFast ? 2 : 0), "\(kernels.name)")
+        let need = MemoryNeed([graph], kernels: kernels, threadCount: threads)
+        #expect(need.scratch == program.scratchByteCount, "\(kernels.name)")
+        let actual = try run(graph, inputs, kernels: kernels, threads: threads)["y"]
+        #expect(actual == expected, "\(kernels.name), \(threads) threads")
+      }
+    }
+  }
+
   /// A picture's pixels get a fourth number; the pooling of integers comes before the block that reads them
   /// twice.
   @Test func picturesStayIntegersThroughPooling() throws {

@@ -30,6 +30,10 @@ ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight) {
     return sum + (ivec)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+ALWAYS_INLINE ivec dot_words(ivec sum, ivec x, ivec weight) {
+    return (ivec)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)x, (__m256i)weight));
+}
+
 #include "../shared/gemm_i8_x86_body.h"
 
 const struct gemm_i8_kernels gemm_i8_avx2 = {
@@ -39,6 +43,8 @@ const struct gemm_i8_kernels gemm_i8_avx2 = {
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,
+    .winograd_scratch_bytes = winograd_scratch_bytes_i8,
+    .winograd = winograd_i8,
 };
 
 size_t peak_i8_avx2(size_t rounds, int32_t *result) { return peak_i8(rounds, result); }

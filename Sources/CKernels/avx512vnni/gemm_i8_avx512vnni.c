@@ -27,6 +27,12 @@ ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight) {
     return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)weight);
 }
 
+/// Not the intrinsic, which clang takes apart into a product and a sum.
+ALWAYS_INLINE ivec dot_words(ivec sum, ivec x, ivec weight) {
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(weight));
+    return sum;
+}
+
 #include "../shared/gemm_i8_x86_body.h"
 
 const struct gemm_i8_kernels gemm_i8_avx512vnni = {
@@ -38,6 +44,8 @@ const struct gemm_i8_kernels gemm_i8_avx512vnni = {
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,
+    .winograd_scratch_bytes = winograd_scratch_bytes_i8,
+    .winograd = winograd_i8,
 };
 
 void quantize_rows_i8_avx512vnni(int8_t *y, const float *x, size_t rows, size_t columns) {

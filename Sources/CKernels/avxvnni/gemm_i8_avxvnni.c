@@ -24,6 +24,12 @@ ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight) {
     return (ivec)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)weight);
 }
 
+/// Not the intrinsic, which clang takes apart into a product and a sum.
+ALWAYS_INLINE ivec dot_words(ivec sum, ivec x, ivec weight) {
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(weight));
+    return sum;
+}
+
 #include "../shared/gemm_i8_x86_body.h"
 
 const struct gemm_i8_kernels gemm_i8_avxvnni = {
@@ -35,6 +41,8 @@ const struct gemm_i8_kernels gemm_i8_avxvnni = {
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
     .conv2d = conv2d_i8,
+    .winograd_scratch_bytes = winograd_scratch_bytes_i8,
+    .winograd = winograd_i8,
 };
 
 void quantize_rows_i8_avxvnni(int8_t *y, const float *x, size_t rows, size_t columns) {

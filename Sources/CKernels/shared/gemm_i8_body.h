@@ -487,27 +487,33 @@ static void gemm_i8(const struct gemm_i8_args *args, size_t row_begin, size_t ro
 #include "conv2d_gather.h"
 #include "conv2d_patch.h"
 
+/// A convolution as a product of gathered rows.
+static struct product_i8 product_of_convolution(const struct conv2d_i8_args *args) {
+    size_t depth = args->kernel_height * args->kernel_width * args->input_channels;
+    return (struct product_i8){
+        .gather = gather_pixels,
+        .args = args,
+        .row_stride = GATHERED_STRIDE,
+        .runs = 1,
+        .packed = args->packed,
+        .panel_bytes = panel_bytes_of(depth),
+        .y = args->y,
+        .y_stride = args->y_pixel_stride,
+        .row_length = args->y_row_gap ? args->output_width : 0,
+        .row_gap = args->y_row_gap,
+        .columns = args->output_channels,
+        .depth = depth,
+        .epilogue = &args->epilogue,
+    };
+}
+
 static void conv2d_i8(const struct conv2d_i8_args *args, size_t pixel_begin, size_t pixel_end,
                       size_t panel_begin, size_t panel_end) {
     ASSUME(pixel_end <= args->batch * args->output_height * args->output_width);
     ASSUME(args->upsample == 1 || args->upsample == 2);
     ASSUME(args->x_pixel_stride >= args->input_channels && args->input_channels > 0);
     ASSUME(args->y_row_gap == 0 || !args->epilogue.floats.residual);
-    struct product_i8 product = {
-        .gather = gather_pixels,
-        .args = args,
-        .row_stride = GATHERED_STRIDE,
-        .runs = 1,
-        .packed = args->packed,
-        .y = args->y,
-        .y_stride = args->y_pixel_stride,
-        .row_length = args->y_row_gap ? args->output_width : 0,
-        .row_gap = args->y_row_gap,
-        .columns = args->output_channels,
-        .depth = args->kernel_height * args->kernel_width * args->input_channels,
-        .epilogue = &args->epilogue,
-    };
-    product.panel_bytes = panel_bytes_of(product.depth);
+    struct product_i8 product = product_of_convolution(args);
     if (PATCHES && reads_patches(args)) {
         product.gather = gather_patch;
         product.row_stride = args->stride_width * args->input_channels;

@@ -3,6 +3,7 @@
 // VECTOR_BYTES and, after gemm_i8_tile.h,
 //
 //     ALWAYS_INLINE ivec dot(ivec sum, ivec x, ivec weight);   // four products a lane, added
+//     ALWAYS_INLINE ivec dot_words(ivec sum, ivec x, ivec weight);  // two products of 16 bits, modulo 2^32
 //
 // The tile has two vectors of columns.
 
@@ -10,8 +11,9 @@ enum { VECTOR_LANES = VECTOR_BYTES / 4, VECTOR_LINES = VECTOR_BYTES / 32 };
 enum { STRIDES = 1, PATCHES = 1, PREFETCHES_RESULT = 1 };
 
 /// `rows` x `vectors` accumulators; both are constants where this is inlined, the loops over them vanish
-/// and the sums live in registers.
-ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, const size_t vectors) {
+/// and the sums live in registers. `of_words`: the four bytes of a group are two words.
+ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, const size_t vectors,
+                              const bool of_words) {
     ivec sums[TILE_ROWS][2];
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -46,7 +48,7 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
                 ivec x = (ivec){0} + four_bytes(a[r / 3] + r % 3 * stride);
                 UNROLL
                 for (size_t v = 0; v < vectors; v++) {
-                    sums[r][v] = dot(sums[r][v], x, weight[v]);
+                    sums[r][v] = of_words ? dot_words(sums[r][v], x, weight[v]) : dot(sums[r][v], x, weight[v]);
                 }
             }
             UNROLL
@@ -66,17 +68,18 @@ ALWAYS_INLINE void accumulate(const struct tile_i8 *tile, const size_t rows, con
     }
 }
 
-ALWAYS_INLINE void accumulate_rows(const struct tile_i8 *tile, size_t rows, const size_t vectors) {
+ALWAYS_INLINE void accumulate_rows(const struct tile_i8 *tile, size_t rows, const size_t vectors,
+                                   const bool of_words) {
     switch (rows) {
 // A tile of fewer rows has fewer cases: the others vanish.
 #define CASE(count)                                                        \
     case count:                                                            \
-        accumulate(tile, count < TILE_ROWS ? count : 1, vectors);          \
+        accumulate(tile, count < TILE_ROWS ? count : 1, vectors, of_words); \
         return;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
         CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13)
 #undef CASE
-        default: accumulate(tile, TILE_ROWS, vectors); return;
+        default: accumulate(tile, TILE_ROWS, vectors, of_words); return;
     }
 }
 
@@ -85,17 +88,28 @@ static void tile_sums(const struct tile_i8 *tile, size_t rows, size_t columns) {
     ASSUME(rows > 0 && rows <= TILE_ROWS);
     ASSUME(columns > 0 && columns <= TILE_COLUMNS);
     if (rows == TILE_ROWS && columns > VECTOR_LANES) {
-        accumulate(tile, TILE_ROWS, 2);
+        accumulate(tile, TILE_ROWS, 2, false);
     } else if (rows == TILE_ROWS) {
-        accumulate(tile, TILE_ROWS, 1);
+        accumulate(tile, TILE_ROWS, 1, false);
     } else if (columns > VECTOR_LANES) {
-        accumulate_rows(tile, rows, 2);
+        accumulate_rows(tile, rows, 2, false);
     } else {
-        accumulate_rows(tile, rows, 1);
+        accumulate_rows(tile, rows, 1, false);
+    }
+}
+
+/// As `tile_sums`, of products of words, for all columns.
+static void tile_sums_of_words(const struct tile_i8 *tile, size_t rows) {
+    ASSUME(rows > 0 && rows <= TILE_ROWS);
+    if (rows == TILE_ROWS) {
+        accumulate(tile, TILE_ROWS, 2, true);
+    } else {
+        accumulate_rows(tile, rows, 2, true);
     }
 }
 
 #include "gemm_i8_body.h"
+#include "winograd_i8_x86_body.h"
 
 /// Each row for this level's products (see quantize_rows_i8_fn).
 static __attribute__((unused)) void quantize_rows_unsigned(int8_t *y, const float *x, size_t rows,

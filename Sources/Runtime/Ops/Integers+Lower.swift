@@ -129,6 +129,33 @@ private final class IntegerConvolutionStep: Step {
   }
 }
 
+private final class IntegerWinogradStep: Step {
+  private let call: IntegerWinogradCall
+  private let grid: IntegerWinogradGrid
+  private let weights: PackedIntegers
+  private let parameters: [Parameter]
+  private let scratch: Scratch
+
+  init(
+    call: IntegerWinogradCall, grid: IntegerWinogradGrid, weights: PackedIntegers,
+    parameters: [Parameter], scratch: Scratch
+  ) {
+    self.call = call
+    self.grid = grid
+    self.weights = weights
+    self.parameters = parameters
+    self.scratch = scratch
+    super.init(tileCount: grid.tileCount)
+  }
+
+  override var kernelName: String? { "winograd_i8" }
+
+  override func run(tile: Int, worker: Int) {
+    let (tiles, panels) = grid[tile]
+    call.run(tiles: tiles, panels: panels, scratch: UnsafeMutableRawPointer(scratch.block(worker)))
+  }
+}
+
 extension Lowering {
   /// Where a node's output goes if that is quantized.
   func integerStore(_ node: Node) -> IntegerStore? {
@@ -224,15 +251,35 @@ extension Lowering {
     var epilogue = integerEpilogue(node, scales, quantization)
     epilogue.integers = epilogue.integers.map { $0 + place }
     epilogue.floats = self.epilogue(op.epilogue, node, bias: bias, stride: packed.columns)
+    let x = integers(node.inputs[0])
+    let y = epilogue.integers == nil ? target(node.output) + place : nil
+    let parameters = [scales] + (bias.map { [$0] } ?? [])
+    if yRowGap == 0,
+      let call = IntegerWinogradCall(
+        kernels: kernels, geometry: geometry, x: x, weights: packed, y: y, epilogue: epilogue)
+    {
+      let grid = IntegerWinogradGrid(
+        tileCount: call.tileCount, panelCount: call.panelCount, threadCount: threadCount)
+      scratch.reserve(Lowering.scratchCount(geometry, grid, kernels))
+      return IntegerWinogradStep(
+        call: call, grid: grid, weights: packed, parameters: parameters, scratch: scratch)
+    }
     let call = IntegerConv2DCall(
-      kernels: kernels, geometry: geometry, x: integers(node.inputs[0]), weights: packed,
-      y: epilogue.integers == nil ? target(node.output) + place : nil, yRowGap: yRowGap,
+      kernels: kernels, geometry: geometry, x: x, weights: packed, y: y, yRowGap: yRowGap,
       epilogue: epilogue)
     let grid = ProductGrid(
       rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: tiles(operations: call.pixelCount * packed.columns * packed.depth / 32))
-    return IntegerConvolutionStep(
-      call: call, grid: grid, weights: packed, parameters: [scales] + (bias.map { [$0] } ?? []))
+    return IntegerConvolutionStep(call: call, grid: grid, weights: packed, parameters: parameters)
+  }
+
+  /// Floats of scratch memory that a thread needs for a convolution by Winograd's filtering.
+  static func scratchCount(
+    _ geometry: ConvolutionGeometry, _ grid: IntegerWinogradGrid, _ kernels: KernelTable
+  ) -> Int {
+    let bytes = IntegerWinogradCall.scratchByteCount(
+      geometry, panels: grid.longestPanels, kernels: kernels)
+    return (bytes + 3) / 4
   }
 
   /// The scale of each row of some weights, times the input's where that is one for all.
