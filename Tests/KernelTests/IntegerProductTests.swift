@@ -146,6 +146,10 @@ private let integerShapes: [ConvolutionCase] = [
   .with(4, 29, from: 8, to: 64) { $0.otherChannels = 4 },
   .with(7, 61, from: 4, to: 20) { ($0.strideHeight, $0.strideWidth) = (2, 2) },
   .with(6, 33, from: 16, to: 70) { ($0.kernelHeight, $0.kernelWidth) = (2, 2) },
+  // To few channels: blocks of columns, images that follow each other, channels of others between.
+  .with(9, 61, from: 16, to: 3) { $0.batch = 2 },
+  .with(7, 20, from: 64, to: 1) { $0.otherChannels = 4 },
+  .with(5, 120, from: 4, to: 2) { ($0.padTop, $0.padBottom, $0.padLeft, $0.padRight) = (0, 5, 3, 0) },
   .with(12, 50, from: 4, to: 33) {
     ($0.kernelHeight, $0.kernelWidth, $0.strideHeight, $0.strideWidth) = (7, 7, 3, 3)
   },

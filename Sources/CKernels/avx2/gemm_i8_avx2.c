@@ -42,7 +42,7 @@ const struct gemm_i8_kernels gemm_i8_avx2 = {
     .depth_group = DEPTH_GROUP,
     .pack_panel = pack_panel,
     .gemm = gemm_i8,
-    .conv2d = conv2d_i8,
+    .conv2d = convolution_i8,
     .winograd_scratch_bytes = winograd_scratch_bytes_i8,
     .winograd = winograd_i8,
 };

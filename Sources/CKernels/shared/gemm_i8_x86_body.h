@@ -109,6 +109,7 @@ static void tile_sums_of_words(const struct tile_i8 *tile, size_t rows) {
 }
 
 #include "gemm_i8_body.h"
+#include "conv2d_i8_few.h"
 #include "winograd_i8_x86_body.h"
 
 /// Each row for this level's products (see quantize_rows_i8_fn).
