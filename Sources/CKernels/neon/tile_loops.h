@@ -135,74 +135,77 @@ ALWAYS_INLINE void accumulate_fours_of_blocks(sums_of_four sums[TILE_ROWS][4], c
 //   - A vector load should follow three multiply-adds: it collides with those four cycles before it.
 //
 // So a vector's low half is loaded as such, its high half by way of a general register and inserted
-// beside the next vector's load, in slots that are three multiply-adds apart, and all of it a dozen
-// multiply-adds before its use.
+// beside the next vector's load, in slots that are three multiply-adds apart, and all of it long before
+// its use. After a slot that is left out the next load would wait: slots follow each other, then come the
+// multiply-adds that need none.
 //
-// Two steps take 48 multiply-adds, 11 loads and 62 cycles by these rules. They are done in
-// four groups: a step x two vectors of weights x six rows. Left operands come in pairs of rows: x0
-// holds rows 0 and 1 of both steps. Rows go in pairs through a group, so that the next pairs' loads
-// can begin before the last group is done.
+// Two steps take 48 multiply-adds, 11 slots with a load and one to begin with: 60 cycles by these rules. Left
+// operands come in pairs of rows: x0 holds rows 0 and 1 of both steps. The order of the multiply-adds, in which
+// eight registers are enough for what is loaded so early, was found by a search.
 
 /// The low half of a vector, and into a general register its high half.
 #define LOAD_LOW(vector, base, offset) "ldr %d[" #vector "], [" base ", " offset "]\n"
 #define LOAD_HIGH(half, base, offset) "ldr %[" #half "], [" base ", " offset "]\n"
 #define INSERT(vector, half) "ins %[" #vector "].d[1], %[" #half "]\n"
 
-/// A group of 12 multiply-adds, `even` and `odd` the lanes of a step in the two rows of a pair, and what is
-/// done before every third one (slots) and beside the one after it.
-#define GROUP(c, d, wc, wd, even, odd, slot0, beside0, slot3, beside3, slot6, beside6, slot9, beside9) \
-    slot0 MULTIPLY(0, c, wc, x0, even) beside0 MULTIPLY(1, c, wc, x0, odd)                              \
-    MULTIPLY(0, d, wd, x0, even)                                                                       \
-    slot3 MULTIPLY(1, d, wd, x0, odd) beside3 MULTIPLY(2, c, wc, x1, even)                              \
-    MULTIPLY(3, c, wc, x1, odd)                                                                        \
-    slot6 MULTIPLY(2, d, wd, x1, even) beside6 MULTIPLY(3, d, wd, x1, odd)                              \
-    MULTIPLY(4, c, wc, x2, even)                                                                       \
-    slot9 MULTIPLY(5, c, wc, x2, odd) beside9 MULTIPLY(4, d, wd, x2, even)                              \
-    MULTIPLY(5, d, wd, x2, odd)
-
 /// sums += a[., d] * panel[d] over `pairs` pairs of steps. From one to the next a advances by eight bytes;
 /// past a block of 16 bytes also by `gap`.
 ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void *a, const void *panel,
                                        size_t pairs, const size_t row_stride, const size_t gap) {
     ASSUME(pairs > 0);
-    uint8x16_t x0, x1, x2, w0, w1, w2, w3;
+    uint8x16_t x0, x1, x2, w0, w1, w2, w3, w4;
     const void *next_a, *next_panel;
     uint64_t t, u;
     __asm__ volatile(
+        LOAD_LOW(w3, "%[panel]", "#48") LOAD_HIGH(t, "%[panel]", "#56") INSERT(w3, t)
+        LOAD_LOW(w2, "%[panel]", "#32") LOAD_HIGH(t, "%[panel]", "#40") INSERT(w2, t)
+        LOAD_LOW(w1, "%[panel]", "#16") LOAD_HIGH(t, "%[panel]", "#24") INSERT(w1, t)
+        LOAD_LOW(x1, "%[a]", ROW(2)) LOAD_HIGH(t, "%[a]", ROW(3)) INSERT(x1, t)
         LOAD_LOW(x0, "%[a]", "#0") LOAD_HIGH(t, "%[a]", ROW(1))
-        LOAD_LOW(w0, "%[panel]", "#0") LOAD_HIGH(u, "%[panel]", "#8")
-        INSERT(x0, t) INSERT(w0, u)
-        LOAD_LOW(w1, "%[panel]", "#16") LOAD_HIGH(u, "%[panel]", "#24")
-        LOAD_LOW(x1, "%[a]", ROW(2)) LOAD_HIGH(t, "%[a]", ROW(3))
-        INSERT(w1, u)
+        LOAD_HIGH(u, "%[a]", ROW(5))
         "1:\n"
-        GROUP(0, 1, w0, w1, 0, 2,
-              LOAD_LOW(x2, "%[a]", ROW(4)) INSERT(x1, t), LOAD_HIGH(u, "%[a]", ROW(5)),
-              LOAD_LOW(w2, "%[panel]", "#32") INSERT(x2, u), LOAD_HIGH(t, "%[panel]", "#40"),
-              LOAD_LOW(w3, "%[panel]", "#48") INSERT(w2, t), LOAD_HIGH(u, "%[panel]", "#56"),
-              INSERT(w3, u), "add %[next_a], %[a], #8\n")
-        GROUP(2, 3, w2, w3, 0, 2,
-              LOAD_LOW(w0, "%[panel]", "#64"), LOAD_HIGH(t, "%[panel]", "#72"),
-              LOAD_LOW(w1, "%[panel]", "#80") INSERT(w0, t), LOAD_HIGH(u, "%[panel]", "#88"),
-              "tst %[next_a], #15\n", "add %[next_panel], %[next_a], %[gap]\n",
-              INSERT(w1, u), "csel %[next_a], %[next_panel], %[next_a], eq\n")
-        // The last pair loads what it has again, for nothing that lies behind may be read.
-        GROUP(0, 1, w0, w1, 1, 3,
-              LOAD_LOW(w2, "%[panel]", "#96"), LOAD_HIGH(t, "%[panel]", "#104"),
-              LOAD_LOW(w3, "%[panel]", "#112") INSERT(w2, t), LOAD_HIGH(u, "%[panel]", "#120"),
-              "subs %[pairs], %[pairs], #1\n", "add %[next_panel], %[panel], #128\n",
-              INSERT(w3, u), "csel %[next_panel], %[panel], %[next_panel], eq\n")
-        GROUP(2, 3, w2, w3, 1, 3,
-              LOAD_LOW(w0, "%[next_panel]", "#0") "csel %[a], %[a], %[next_a], eq\n",
-              LOAD_HIGH(t, "%[next_panel]", "#8"),
-              LOAD_LOW(w1, "%[next_panel]", "#16") INSERT(w0, t), LOAD_HIGH(u, "%[next_panel]", "#24"),
-              LOAD_LOW(x0, "%[a]", "#0") INSERT(w1, u), LOAD_HIGH(t, "%[a]", ROW(1)),
-              LOAD_LOW(x1, "%[a]", ROW(2)) INSERT(x0, t),
-              LOAD_HIGH(t, "%[a]", ROW(3)) "mov %[panel], %[next_panel]\n")
+        // Columns 8-15 of the first step.
+        MULTIPLY(2, 2, w2, x1, 0)
+        LOAD_LOW(x2, "%[a]", ROW(4)) INSERT(x0, t) MULTIPLY(3, 3, w3, x1, 2)
+        LOAD_HIGH(t, "%[panel]", "#8") MULTIPLY(2, 3, w3, x1, 0) MULTIPLY(1, 3, w3, x0, 2)
+        LOAD_LOW(w0, "%[panel]", "#0") INSERT(x2, u) MULTIPLY(3, 2, w2, x1, 2)
+        LOAD_HIGH(u, "%[panel]", "#120") MULTIPLY(0, 3, w3, x0, 0) MULTIPLY(4, 2, w2, x2, 0)
+        LOAD_LOW(w4, "%[panel]", "#112") INSERT(w0, t) MULTIPLY(4, 3, w3, x2, 0)
+        MULTIPLY(5, 3, w3, x2, 2) MULTIPLY(5, 2, w2, x2, 2)
+        // Columns 0-7 of the first step, for which all is loaded. The last pair loads what it has again, for nothing
+        // that lies behind may be read.
+        "add %[next_a], %[a], #8\n" MULTIPLY(1, 2, w2, x0, 2)
+        "tst %[next_a], #15\n" MULTIPLY(0, 2, w2, x0, 0) MULTIPLY(2, 0, w0, x1, 0)
+        "add %[next_panel], %[next_a], %[gap]\n" MULTIPLY(3, 0, w0, x1, 2)
+        "csel %[next_a], %[next_panel], %[next_a], eq\n" MULTIPLY(4, 0, w0, x2, 0) MULTIPLY(4, 1, w1, x2, 0)
+        "subs %[pairs], %[pairs], #1\n" MULTIPLY(5, 0, w0, x2, 2)
+        "add %[next_panel], %[panel], #128\n" MULTIPLY(5, 1, w1, x2, 2) MULTIPLY(2, 1, w1, x1, 0)
+        "csel %[next_panel], %[panel], %[next_panel], eq\n" MULTIPLY(1, 1, w1, x0, 2)
+        "csel %[a], %[a], %[next_a], eq\n" MULTIPLY(0, 0, w0, x0, 0) MULTIPLY(1, 0, w0, x0, 2)
+        // The second step: columns 12-15, 8-11, then 0-7.
+        INSERT(w4, u) MULTIPLY(0, 1, w1, x0, 0)
+        LOAD_HIGH(u, "%[panel]", "#104") MULTIPLY(3, 1, w1, x1, 2) MULTIPLY(1, 3, w4, x0, 3)
+        LOAD_LOW(w1, "%[panel]", "#96") MULTIPLY(2, 3, w4, x1, 1)
+        LOAD_HIGH(t, "%[panel]", "#72") MULTIPLY(0, 3, w4, x0, 1) MULTIPLY(3, 3, w4, x1, 3)
+        LOAD_LOW(w0, "%[panel]", "#64") INSERT(w1, u) MULTIPLY(4, 3, w4, x2, 1)
+        LOAD_HIGH(u, "%[next_panel]", "#56") MULTIPLY(5, 3, w4, x2, 3) MULTIPLY(5, 2, w1, x2, 3)
+        LOAD_LOW(w3, "%[next_panel]", "#48") INSERT(w0, t) MULTIPLY(4, 2, w1, x2, 1)
+        LOAD_HIGH(t, "%[panel]", "#88") MULTIPLY(1, 2, w1, x0, 3) MULTIPLY(0, 2, w1, x0, 1)
+        LOAD_LOW(w4, "%[panel]", "#80") INSERT(w3, u) MULTIPLY(2, 2, w1, x1, 1)
+        LOAD_HIGH(u, "%[next_panel]", "#40") MULTIPLY(3, 2, w1, x1, 3) MULTIPLY(3, 0, w0, x1, 3)
+        LOAD_LOW(w2, "%[next_panel]", "#32") INSERT(w4, t) MULTIPLY(1, 0, w0, x0, 3)
+        LOAD_HIGH(t, "%[next_panel]", "#24") MULTIPLY(0, 0, w0, x0, 1)
+        "mov %[panel], %[next_panel]\n" MULTIPLY(3, 1, w4, x1, 3)
+        LOAD_LOW(w1, "%[next_panel]", "#16") INSERT(w2, u) MULTIPLY(2, 0, w0, x1, 1)
+        LOAD_HIGH(u, "%[a]", ROW(3)) MULTIPLY(2, 1, w4, x1, 1) MULTIPLY(0, 1, w4, x0, 1)
+        LOAD_LOW(x1, "%[a]", ROW(2)) INSERT(w1, t) MULTIPLY(1, 1, w4, x0, 3)
+        LOAD_HIGH(t, "%[a]", ROW(1)) MULTIPLY(4, 1, w4, x2, 1) MULTIPLY(5, 1, w4, x2, 3)
+        LOAD_LOW(x0, "%[a]", "#0") INSERT(x1, u) MULTIPLY(5, 0, w0, x2, 3)
+        LOAD_HIGH(u, "%[a]", ROW(5)) MULTIPLY(4, 0, w0, x2, 1)
         "b.ne 1b\n"
         : [a] "+r"(a), [panel] "+r"(panel), [pairs] "+r"(pairs), [next_a] "=&r"(next_a),
           [next_panel] "=&r"(next_panel), [t] "=&r"(t), [u] "=&r"(u), [x0] "=&w"(x0), [x1] "=&w"(x1),
-          [x2] "=&w"(x2), [w0] "=&w"(w0), [w1] "=&w"(w1), [w2] "=&w"(w2), [w3] "=&w"(w3),
+          [x2] "=&w"(x2), [w0] "=&w"(w0), [w1] "=&w"(w1), [w2] "=&w"(w2), [w3] "=&w"(w3), [w4] "=&w"(w4),
           SUMS(sums)
         : [gap] "r"(gap), ROWS(row_stride)
         : "cc", "memory");
@@ -231,4 +234,3 @@ ALWAYS_INLINE void accumulate_pairs(sums_of_four sums[TILE_ROWS][4], const void 
 #undef LOAD_HIGH
 #undef INSERT
 #undef ROW
-#undef GROUP
