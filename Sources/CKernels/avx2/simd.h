@@ -90,6 +90,11 @@ ALWAYS_INLINE vec v_scale(vec x, vec n) {
     vec half = v_round(v_mul(n, v_set1(0.5f)));
     return v_mul(v_mul(x, v_pow2(half)), v_pow2(v_sub(n, half)));
 }
+/// x * 2^n for x in 1/2 ... 2 and whole n in -120 ... 128, at 128 of x >= 1 infinity.
+ALWAYS_INLINE vec v_add_exponent(vec x, vec n) {
+    __m256i bits = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), bits));
+}
 /// x without the nearest whole number: -1/2 ... 1/2, exactly.
 ALWAYS_INLINE vec v_rest(vec x) { return v_sub(x, v_round(x)); }
 /// The nearest whole number of x, whose rest is known.

@@ -31,6 +31,8 @@ ALWAYS_INLINE vec v_round(vec a) {
 }
 /// x * 2^n for whole n.
 ALWAYS_INLINE vec v_scale(vec x, vec n) { return _mm512_scalef_ps(x, n); }
+/// As above.
+ALWAYS_INLINE vec v_add_exponent(vec x, vec n) { return v_scale(x, n); }
 /// x without the nearest whole number: -1/2 ... 1/2, exactly.
 ALWAYS_INLINE vec v_rest(vec x) {
     return _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

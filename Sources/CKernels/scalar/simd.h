@@ -36,6 +36,17 @@ ALWAYS_INLINE vec v_scale(vec x, vec n) {
     vec half = rintf(n * 0.5f);
     return x * v_pow2(half) * v_pow2(n - half);
 }
+/// x * 2^n for x in 1/2 ... 2 and whole n in -120 ... 128, at 128 of x >= 1 infinity.
+ALWAYS_INLINE vec v_add_exponent(vec x, vec n) {
+    if (x != x) {
+        return x;
+    }
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits += (uint32_t)(int32_t)n << 23;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
 /// x without the nearest whole number: -1/2 ... 1/2, exactly.
 ALWAYS_INLINE vec v_rest(vec x) { return x - rintf(x); }
 /// The nearest whole number of x, whose rest is known.

@@ -105,20 +105,55 @@ static void geglu_f32(float *y, const float *x, size_t rows, size_t columns) {
     }
 }
 
+/// activation(x * scale + shift) of `vectors` whole vectors; both are constants where this is inlined.
+ALWAYS_INLINE void scale_shift_vectors(float *y, const float *x, const float *scale, const float *shift,
+                                       const size_t vectors, const enum activation activation) {
+    vec t[2];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        t[v] = v_fma(v_load(x + v * LANES), v_load(scale + v * LANES), v_load(shift + v * LANES));
+    }
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        v_store(y + v * LANES, v_activate(t[v], activation));
+    }
+}
+
+ALWAYS_INLINE void scale_shift_row(float *y, const float *x, const float *scale, const float *shift,
+                                   size_t channels, const enum activation activation) {
+    enum { PAIR = 2 * LANES };
+    size_t left = channels;
+    for (; left >= 2 * PAIR; left -= 2 * PAIR) {
+        scale_shift_vectors(y, x, scale, shift, 2, activation);
+        scale_shift_vectors(y + PAIR, x + PAIR, scale + PAIR, shift + PAIR, 2, activation);
+        y += 2 * PAIR, x += 2 * PAIR, scale += 2 * PAIR, shift += 2 * PAIR;
+        OWN_REGISTER(y);
+        OWN_REGISTER(x);
+        OWN_REGISTER(scale);
+        OWN_REGISTER(shift);
+    }
+    for (; left >= LANES; left -= LANES) {
+        scale_shift_vectors(y, x, scale, shift, 1, activation);
+        y += LANES, x += LANES, scale += LANES, shift += LANES;
+    }
+    if (left > 0) {
+        vec t = v_fma(v_load_n(x, left), v_load_n(scale, left), v_load_n(shift, left));
+        v_store_n(y, v_activate(t, activation), left);
+    }
+}
+
 static void scale_shift_f32(float *y, const float *x, const float *scale, const float *shift,
                             size_t pixels, size_t channels, enum activation activation) {
     ASSUME(y && x);
     ASSUME(scale && shift);
     for (size_t pixel = 0; pixel < pixels; pixel++, y += channels, x += channels) {
-        size_t c = 0;
-        for (; c + LANES <= channels; c += LANES) {
-            vec t = v_fma(v_load(x + c), v_load(scale + c), v_load(shift + c));
-            v_store(y + c, v_activate(t, activation));
-        }
-        if (c < channels) {
-            size_t n = channels - c;
-            vec t = v_fma(v_load_n(x + c, n), v_load_n(scale + c, n), v_load_n(shift + c, n));
-            v_store_n(y + c, v_activate(t, activation), n);
+        if (activation == ACTIVATION_SILU) {  // what follows group norm in image networks
+            scale_shift_row(y, x, scale, shift, channels, ACTIVATION_SILU);
+        } else {
+            scale_shift_row(y, x, scale, shift, channels, ACTIVATION_NONE);
+            if (activation != ACTIVATION_NONE) {
+                activate_f32(y, y, channels, activation);
+            }
         }
     }
 }

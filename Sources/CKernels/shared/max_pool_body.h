@@ -19,37 +19,49 @@ struct pooled {
     size_t rows, columns, row_pitch, pixel_stride;
 };
 
-/// As `highest_f32`, of the window that most pixels of most models have.
+enum { FLOAT_STEP = 4 * LANES };
+
+/// As `highest_f32`, of the window that most pixels of most models have and of four vectors of channels.
 ALWAYS_INLINE void highest_of_nine(float *y, const float *x, struct pooled window) {
-    vec highest = v_set1(-INFINITY);
-    _Pragma("clang loop unroll(full)")
-    for (size_t row = 0; row < 3; row++) {
-        const float *p = x + row * window.row_pitch;
-        _Pragma("clang loop unroll(full)")
-        for (size_t column = 0; column < 3; column++, p += window.pixel_stride) {
-            highest = v_max(highest, v_load(p));
+    vec highest[4];
+    UNROLL
+    for (size_t v = 0; v < 4; v++) {
+        highest[v] = v_load(x + v * LANES);
+    }
+    UNROLL
+    for (size_t i = 1; i < 9; i++) {
+        const float *p = x + i / 3 * window.row_pitch + i % 3 * window.pixel_stride;
+        UNROLL
+        for (size_t v = 0; v < 4; v++) {
+            highest[v] = v_max(highest[v], v_load(p + v * LANES));
         }
     }
-    v_store(y, highest);
+    UNROLL
+    for (size_t v = 0; v < 4; v++) {
+        v_store(y + v * LANES, highest[v]);
+    }
 }
 
-/// y[c] = the highest of the window's x[c], for `n` channels, of which as many as one vector has are made.
+/// y[c] = the highest of the window's x[c], for `n` channels, of which at most FLOAT_STEP are made.
 ALWAYS_INLINE void highest_f32(float *y, const float *x, struct pooled window, size_t n) {
-    if (n >= LANES && window.rows == 3 && window.columns == 3) {
+    if (n >= FLOAT_STEP && window.rows == 3 && window.columns == 3) {
         highest_of_nine(y, x, window);
         return;
     }
-    vec highest = v_set1(-INFINITY);
-    for (size_t row = 0; row < window.rows; row++) {
-        const float *p = x + row * window.row_pitch;
-        for (size_t column = 0; column < window.columns; column++, p += window.pixel_stride) {
-            highest = v_max(highest, n >= LANES ? v_load(p) : v_load_n(p, n));
+    for (size_t c = 0; c < n && c < FLOAT_STEP; c += LANES) {
+        bool is_whole = n - c >= LANES;
+        vec highest = v_set1(-INFINITY);
+        for (size_t row = 0; row < window.rows; row++) {
+            const float *p = x + row * window.row_pitch + c;
+            for (size_t column = 0; column < window.columns; column++, p += window.pixel_stride) {
+                highest = v_max(highest, is_whole ? v_load(p) : v_load_n(p, n - c));
+            }
         }
-    }
-    if (n >= LANES) {
-        v_store(y, highest);
-    } else {
-        v_store_n(y, highest, n);
+        if (is_whole) {
+            v_store(y + c, highest);
+        } else {
+            v_store_n(y + c, highest, n - c);
+        }
     }
 }
 
@@ -99,6 +111,6 @@ ALWAYS_INLINE void highest_i8(int8_t *y, const int8_t *x, struct pooled window, 
             }                                                                                       \
         }                                                                                           \
     }
-MAX_POOL(max_pool_f32, float, struct conv2d_f32_args, args->y, LANES, highest_f32)
+MAX_POOL(max_pool_f32, float, struct conv2d_f32_args, args->y, FLOAT_STEP, highest_f32)
 MAX_POOL(max_pool_i8, int8_t, struct conv2d_i8_args, args->epilogue.integers, BYTE_LANES, highest_i8)
 #undef MAX_POOL

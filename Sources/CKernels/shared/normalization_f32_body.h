@@ -176,33 +176,64 @@ static void mean_rows_f32(float *y, const float *x, const float *weight, size_t 
     }
 }
 
+enum { STRIPE_VECTORS = 4 };
+
+/// The sums of a stripe over `vectors` whole vectors of channels, or over the first `count` channels of one.
+ALWAYS_INLINE void stripe_sums(double *sums, double *squares, const float *x, const float *pivot, size_t pixels,
+                               size_t channels, const size_t vectors, size_t count) {
+    enum { BLOCK = 256 };
+    bool is_whole = count == vectors * LANES;
+    vec center[STRIPE_VECTORS];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        center[v] = is_whole ? v_load(pivot + v * LANES) : v_load_n(pivot, count);
+    }
+    for (size_t c = 0; c < count; c++) {
+        sums[c] = squares[c] = 0;
+    }
+    for (size_t begin = 0; begin < pixels; begin += BLOCK) {
+        const float *end = x + (begin + BLOCK < pixels ? begin + BLOCK : pixels) * channels;
+        vec sum[STRIPE_VECTORS], square[STRIPE_VECTORS];
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            sum[v] = square[v] = v_zero();
+        }
+        for (const float *p = x + begin * channels; p < end; p += channels) {
+            UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                vec d = v_sub(is_whole ? v_load(p + v * LANES) : v_load_n(p, count), center[v]);
+                sum[v] = v_add(sum[v], d);
+                square[v] = v_fma(d, d, square[v]);
+            }
+        }
+        float lanes[2 * STRIPE_VECTORS * LANES];
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            v_store(lanes + v * LANES, sum[v]);
+            v_store(lanes + (STRIPE_VECTORS + v) * LANES, square[v]);
+        }
+        for (size_t c = 0; c < count; c++) {
+            sums[c] += lanes[c];
+            squares[c] += lanes[STRIPE_VECTORS * LANES + c];
+        }
+    }
+}
+
 static void groupnorm_stats_f32(double *sums, double *squares, const float *x, const float *pivot,
                                 size_t pixels, size_t channels) {
     ASSUME(sums && squares);
     ASSUME(x && pivot);
-    enum { BLOCK = 256 };
-    for (size_t c = 0; c < channels; c += LANES) {
-        size_t n = channels - c < LANES ? channels - c : LANES;
-        vec center = n == LANES ? v_load(pivot + c) : v_load_n(pivot + c, n);
-        for (size_t lane = 0; lane < n; lane++) {
-            sums[c + lane] = squares[c + lane] = 0;
-        }
-        for (size_t begin = 0; begin < pixels; begin += BLOCK) {
-            size_t end = begin + BLOCK < pixels ? begin + BLOCK : pixels;
-            vec sum = v_zero(), square = v_zero();
-            for (size_t pixel = begin; pixel < end; pixel++) {
-                const float *p = x + pixel * channels + c;
-                vec d = v_sub(n == LANES ? v_load(p) : v_load_n(p, n), center);
-                sum = v_add(sum, d);
-                square = v_fma(d, d, square);
-            }
-            float lanes[2 * LANES];
-            v_store(lanes, sum);
-            v_store(lanes + LANES, square);
-            for (size_t lane = 0; lane < n; lane++) {
-                sums[c + lane] += lanes[lane];
-                squares[c + lane] += lanes[LANES + lane];
-            }
+    size_t c = 0;
+    for (; c + STRIPE_VECTORS * LANES <= channels; c += STRIPE_VECTORS * LANES) {
+        stripe_sums(sums + c, squares + c, x + c, pivot + c, pixels, channels, STRIPE_VECTORS,
+                    STRIPE_VECTORS * LANES);
+    }
+    for (size_t n; c < channels; c += n) {
+        n = channels - c < LANES ? channels - c : LANES;
+        if (n == LANES) {
+            stripe_sums(sums + c, squares + c, x + c, pivot + c, pixels, channels, 1, LANES);
+        } else {
+            stripe_sums(sums + c, squares + c, x + c, pivot + c, pixels, channels, 1, n);
         }
     }
 }
