@@ -11,7 +11,7 @@ package struct Projection: Codable, Sendable {
     package let name: String
     package let op: String
     package let shape: String
-    /// "direct", "winograd" or "elementwise".
+    /// "direct", "winograd", "integers" or "elementwise".
     package let algorithm: String
     /// Nominal operations, in 10^6.
     package let mega_operations: Double
@@ -67,7 +67,9 @@ package struct Projection: Codable, Sendable {
   private static func row(_ node: Node, _ graph: Graph, _ board: Board) -> Row? {
     guard !node.op.isView else { return nil }
     let cost = graph.cost(of: node)
-    let work = ProjectedWork(node, graph, nominal: cost.operationCount)
+    let work = ProjectedWork(
+      node, graph, nominal: cost.operationCount,
+      integerShare: board.f32_gflops_per_core.value / board.int8_gops_per_core.value)
     // What fits the cache was written just before and is read again at once.
     let fits = Double(cost.activationByteCount) <= board.cache_kb.value * 1024
     let bytes = cost.weightByteCount + (fits ? 0 : cost.activationByteCount)
@@ -92,8 +94,15 @@ struct ProjectedWork {
   /// Instructions for each output of a simple layer: loads, a few operations, a store.
   private static let simpleInstructions = 8.0
 
-  init(_ node: Node, _ graph: Graph, nominal: Int) {
+  /// `integerShare` is what a product of 8-bit integers takes of one of floats.
+  init(_ node: Node, _ graph: Graph, nominal: Int, integerShare: Double) {
     switch node.op {
+    case .linear(let op) where op.inputQuantization != nil:
+      algorithm = "integers"
+      operations = Double(nominal) * integerShare
+    case .conv2D(let op) where op.inputQuantization != nil:
+      algorithm = "integers"
+      operations = Double(nominal) * integerShare
     case .conv2D(let op):
       let input = graph[node.inputs[0]].shape, output = graph[node.output].shape
       if op.usesWinograd(input: input, output: output) {

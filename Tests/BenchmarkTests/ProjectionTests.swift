@@ -36,7 +36,7 @@ import Testing
   private func board() throws -> Board {
     func fact(_ value: Double) -> String { "{\"value\": \(value), \"source\": \"a test\"}" }
     let values: [(String, Double)] = [
-      ("cores", 4), ("clock_ghz", 1), ("f32_gflops_per_core", 50), ("int8_gops_per_core", 50),
+      ("cores", 4), ("clock_ghz", 1), ("f32_gflops_per_core", 50), ("int8_gops_per_core", 200),
       ("memory_mb", 512), ("memory_gb_s", 1), ("cache_kb", 1), ("card_mb_s", 10),
       ("compute_efficiency", 0.5),
     ]
@@ -49,9 +49,20 @@ import Testing
     Weight(name: "w", shape: shape, values: [Float](repeating: 0, count: shape.count))
   }
 
-  private func linear(_ rows: Int, _ depth: Int, _ columns: Int) throws -> Projection {
+  private func integers(_ shape: Shape) -> Weight {
+    let bytes = ByteStorage(count: shape.count) { $0.initializeMemory(as: UInt8.self, repeating: 3) }
+    return Weight(
+      name: "w", shape: shape, storage: .int8(scales: [Float](repeating: 1, count: shape[0])),
+      activations: .staticPerTensor(scale: 1, zeroPoint: 0), bytes: bytes.bytes, owner: bytes)
+  }
+
+  private func linear(
+    _ rows: Int, _ depth: Int, _ columns: Int, ofIntegers: Bool = false
+  ) throws -> Projection {
     try project { g in
-      let op = Linear(weights: [weight([columns, depth])], biases: [nil])
+      let shape: Shape = [columns, depth]
+      let own: Weight = ofIntegers ? integers(shape) : weight(shape)
+      let op = Linear(weights: [own], biases: [nil])
       return try g.add(.linear(op), [g.input("x", [rows, depth])], "product")
     }
   }
@@ -78,6 +89,13 @@ import Testing
     #expect(abs(product.projected_us - 20_000) < 1e-6)
     #expect(abs(many.projected_ms - 60) < 1e-9)
     #expect(abs(many.card_ms - 2000) < 1e-9)
+  }
+
+  @Test func productsOfIntegersTakeTheirOwnPeak() throws {
+    // Beside the quantization of its rows.
+    let rows = try linear(1000, 1000, 1000, ofIntegers: true).parts[0].rows
+    let row = try #require(rows.first { $0.algorithm == "integers" })
+    #expect(abs(row.compute_us - 5000) < 1e-6)
   }
 
   @Test func fastConvolutionNeedsAFifthOfTheProductsAndTransforms() throws {
