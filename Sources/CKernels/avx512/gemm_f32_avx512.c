@@ -40,7 +40,8 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         __builtin_prefetch(tile->to + r * tile->to_stride + 16, 1);
     }
 
-    const float *a = tile->a, *panel = tile->panel, *ahead = tile->ahead;
+    // Asking for what is nowhere would take long, each time.
+    const float *a = tile->a, *panel = tile->panel, *ahead = tile->ahead ? tile->ahead : panel;
     const size_t step = tile->ahead_step;
     for (size_t left = tile->depth, run; left > 0; left -= run, a += tile_gap(row_stride)) {
         run = tile_run(left, row_stride);

@@ -52,7 +52,7 @@ struct tile_f32 {
     float *to;           // [rows, to_stride]
     size_t from_stride, to_stride;
     size_t depth;
-    const float *ahead;  // what is asked of memory meanwhile, from where on
+    const float *ahead;  // what is asked of memory meanwhile, from where on, or NULL
     size_t ahead_step;   // and how much of it in a step of depth
     bool is_far;  // whether the blocks of the left operand should be asked for ahead
     // Those epilogues that registers are enough for: bias, residual, then none, relu or relu6.
