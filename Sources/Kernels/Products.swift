@@ -154,20 +154,8 @@ package struct WinogradCall {
         && (geometry.kernelHeight == 7 || WinogradCost.paysInStepsOfTwo(geometry))
     }
     guard geometry.inputChannels >= 16 else { return false }
-    guard geometry.upsample == 1, tiles < 8 else { return tiles >= 4 }
-    return tiles >= 3 && fewTilesPay(filters: geometry.inputChannels * geometry.outputChannels)
-  }
-
-  /// Whether fewer than eight tiles of a plain image pay for the transform of so many filters. Where a vector holds
-  /// four numbers products take long enough; on x86 they do while the caches hold filters. (An EPYC's core, of the
-  /// plain convolution's time at AVX2 and AVX-512: 8 x 8 x 192 .52, .70; 8 x 8 x 512 .61, .87; 7 x 7 x 512 .83, 1.06;
-  /// 8 x 8 x 1280 .73, 1.31.) A model without greater filters has the same bits on both architectures.
-  private static func fewTilesPay(filters: Int) -> Bool {
-    #if arch(arm64)
-      return true
-    #else
-      return filters <= 512 * 512
-    #endif
+    // (An EPYC's core, of the plain convolution's time with AVX-512: 8 x 8 x 1280 .75 to .8, 7 x 7 x 512 1.)
+    return tiles >= (geometry.upsample == 1 ? 3 : 4)
   }
 
   /// As `Conv2DCall`, of a geometry that `applies`.

@@ -69,6 +69,16 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         }
     }
 
+    if (!tile->bias && !tile->residual && tile->activation == ACTIVATION_NONE) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                _mm512_storeu_ps(tile->to + r * tile->to_stride + v * 16, sums[r][v]);
+            }
+        }
+        return;
+    }
     UNROLL
     for (size_t r = 0; r < rows; r++) {
         UNROLL

@@ -312,8 +312,7 @@ static inline size_t gemm_i8_panel_bytes(const struct gemm_i8_kernels *kernels, 
 /// causal: key j is seen by query i only if j <= i. A query that sees no key gets zeros.
 /// scratch: attention_scratch_count(head_dimension) floats, one per thread, 64-byte aligned.
 /// Scores are chains over the dimension of q * (scale * log2(e)), to which biases times log2(e) are added, fused;
-/// weights are powers of two of them. Tiles have ATTENTION_KEY_TILE keys if those are all, else
-/// ATTENTION_SOME_KEYS.
+/// weights are powers of two of them. Tiles have ATTENTION_KEY_TILE keys.
 /// Accuracy: within 2e-5 * max|v| of exact arithmetic for |scores| <= 100. head_dimension <= 512.
 struct attention_f32_args {
     const float *q, *k, *v;
@@ -326,9 +325,8 @@ struct attention_f32_args {
     ptrdiff_t score_bias_stride;
     bool causal;
 };
-#define ATTENTION_KEY_TILE 128    // keys that are packed at a time, at most
-#define ATTENTION_SOME_KEYS 96    // where there are more: so that a tile stays in the first-level cache
-#define ATTENTION_QUERY_BLOCK 112  // queries that share one pass over the keys, at most
+#define ATTENTION_KEY_TILE 256     // keys that are packed at a time, at most
+#define ATTENTION_QUERY_BLOCK 224  // queries that share one pass over the keys, at most
 static inline size_t attention_scratch_count(size_t head_dimension) {
     size_t queries = ATTENTION_QUERY_BLOCK, keys = ATTENTION_KEY_TILE;
     return (2 * queries + 2 * keys) * (head_dimension + 32) + 32 * keys + 2 * queries;

@@ -68,15 +68,15 @@ void attention_f32_scalar(const struct attention_f32_args *args, float *scratch,
     (void)scratch;
     ASSUME(args->head_dimension > 0 && args->head_dimension <= GREATEST_DIMENSION);
     size_t keys = args->key_count;
-    size_t tile = keys > ATTENTION_KEY_TILE ? ATTENTION_SOME_KEYS : keys;
     float scale = args->scale * LOG2_E;
     for (size_t i = query_begin; i < query_end; i++) {
         struct query query = {.highest = -INFINITY};
         for (size_t d = 0; d < args->head_dimension; d++) {
             query.numbers[d] = args->q[i * args->q_stride + d] * scale;
         }
-        for (size_t first = 0; first < keys && !(args->causal && first > i); first += tile) {
-            attention_see(args, &query, i, first, keys - first < tile ? keys - first : tile);
+        for (size_t first = 0; first < keys && !(args->causal && first > i); first += ATTENTION_KEY_TILE) {
+            size_t left = keys - first;
+            attention_see(args, &query, i, first, left < ATTENTION_KEY_TILE ? left : ATTENTION_KEY_TILE);
         }
         float factor = query.sum == 0 ? 0 : 1 / query.sum;
         for (size_t d = 0; d < args->head_dimension; d++) {

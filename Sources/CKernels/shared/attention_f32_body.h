@@ -10,7 +10,7 @@
 enum {
     QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
     QUERIES = QUERY_TILES * TILE_ROWS,
-    ROWS_AT_ONCE = 2,  // queries whose weights are computed together
+    ROWS_AT_ONCE = LANES == 16 ? 7 : 2,  // queries whose weights are computed together
 };
 
 /// The parts of the caller's scratch memory.
@@ -32,9 +32,7 @@ static struct attention_scratch attention_split(float *scratch, size_t dimension
                                                 size_t key_count) {
     struct attention_scratch s;
     // All keys in one tile, if they are few: their weights need no correction then.
-    s.key_tile = key_count > ATTENTION_KEY_TILE
-                     ? ATTENTION_SOME_KEYS
-                     : (key_count + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+    s.key_tile = smaller(parts((struct range){0, key_count}, TILE_COLUMNS) * TILE_COLUMNS, ATTENTION_KEY_TILE);
     s.query_tile = (dimension + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
     s.panels = (dimension + TILE_COLUMNS - 1) / TILE_COLUMNS;
     s.width = s.panels * TILE_COLUMNS;
@@ -89,12 +87,23 @@ static void attention_pack_keys(const struct attention_f32_args *args,
 /// Values as panels of columns; columns past the dimension are zeros.
 static void attention_pack_values(const struct attention_f32_args *args,
                                   const struct attention_scratch *s, size_t first, size_t count) {
-    size_t dimension = args->head_dimension;
-    for (size_t j = 0; j < count; j++) {
-        const float *v = args->v + (first + j) * args->v_stride;
-        for (size_t d = 0; d < s->width; d += LANES) {
-            float *to = s->values + (d / TILE_COLUMNS * s->key_tile + j) * TILE_COLUMNS + d % TILE_COLUMNS;
-            v_store(to, d < dimension ? v_load_first(v + d, dimension - d) : v_zero());
+    size_t dimension = args->head_dimension, stride = args->v_stride;
+    for (size_t d = 0; d < s->width; d += LANES) {
+        const float *v = args->v + first * stride + d;
+        float *to = s->values + d / TILE_COLUMNS * TILE_COLUMNS * s->key_tile + d % TILE_COLUMNS;
+        float *end = to + count * TILE_COLUMNS;
+        if (d + LANES <= dimension) {
+            for (; to < end; to += TILE_COLUMNS, v += stride) {
+                v_store(to, v_load(v));
+            }
+        } else if (d < dimension) {
+            for (; to < end; to += TILE_COLUMNS, v += stride) {
+                v_store(to, v_load_n(v, dimension - d));
+            }
+        } else {
+            for (; to < end; to += TILE_COLUMNS) {
+                v_store(to, v_zero());
+            }
         }
     }
 }

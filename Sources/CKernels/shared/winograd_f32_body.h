@@ -10,13 +10,18 @@
 // A panel's filters are transformed when its turn comes and forgotten: stored they would take four
 // times the weights' memory, and for tiles enough the transformation is a few percent of the work. What of them is
 // transformed at a time, some channels of two rows of points, stays in the second-level cache until the products
-// have read it; sums go on where the channels before have left them.
+// have read it; sums go on where the channels before have left them. The weights that are transformed next are asked of
+// memory while products run. Where tiles are few, and weights most of what is read, all phases of an enlarged image are
+// computed together, so that they read them once.
 
 enum {
     LINE = 64 / sizeof(float),  // of the cache
     /// Floats of filters at a time: 512 KiB. (Measured on x86 with 1 MiB of second-level cache, with the left operand's
     /// prefetches: 1920 channels of 16 x 16 pixels take 0.6 of the time that all of them at once take.)
     WINOGRAD_FILTERS = 512 * 1024 / sizeof(float),
+    /// The same where all tiles are one tile of rows, where weights are asked for ahead: what is transformed and what
+    /// has been asked for fit together. (1280 channels of 8 x 8 pixels take 0.83 of the time that 512 KiB take.)
+    WINOGRAD_FILTERS_OF_FEW = STREAMED_GROUP > 0 ? 96 * 1024 / sizeof(float) : WINOGRAD_FILTERS,
     /// Floats of inputs that are not asked for ahead: 2 MiB. (Beyond, x86 takes 0.6 to 1 of the time with it.)
     WINOGRAD_NEAR = 2 * 1024 * 1024 / sizeof(float),
 };
@@ -38,7 +43,7 @@ struct winograd_kind {
     struct range tiles;
     size_t groups;
 };
-enum { WINOGRAD_KINDS = 4 };
+enum { WINOGRAD_KINDS = 4, WINOGRAD_PHASES = 4 };
 
 /// The parts of the scratch memory.
 struct winograd_scratch {
@@ -66,43 +71,51 @@ static size_t winograd_channels(const struct conv2d_f32_args *args) {
 }
 
 /// Channels whose filters are transformed at a time: all, or equal parts of them in whole blocks.
-static size_t winograd_depth(size_t channels, size_t points) {
-    size_t longest = WINOGRAD_FILTERS / (2 * points * TILE_COLUMNS);
+static size_t winograd_depth(size_t channels, size_t points, size_t tile_count) {
+    size_t filters = tile_count > TILE_ROWS ? WINOGRAD_FILTERS : WINOGRAD_FILTERS_OF_FEW;
+    size_t longest = filters / (2 * points * TILE_COLUMNS);
     size_t count = (channels + longest - 1) / longest;
     return ((channels + count - 1) / count + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/// Phases of an enlarged image that are computed together.
+static size_t winograd_phases(const struct conv2d_f32_args *args, size_t tile_count) {
+    return args->upsample == 2 && tile_count <= TILE_ROWS ? WINOGRAD_PHASES : 1;
 }
 
 /// Tiles whose windows are known at the same time.
 enum { WINOGRAD_WINDOWS = 2 * TILE_ROWS, PATCH_CHANNELS = 16 };
 
 static struct winograd_scratch winograd_split(const struct conv2d_f32_args *args, float *scratch,
-                                              size_t tile_count) {
+                                              size_t tile_count, size_t phase) {
     struct winograd_scratch s;
     size_t points = winograd_points(args), squares = points * points, channels = winograd_channels(args);
     size_t groups = parts((struct range){0, tile_count}, TILE_ROWS);
     s.input_group = (channels + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
     // A line of slack, so that the same number of all points does not fall into the same set of the cache.
     s.input_point = groups * s.input_group + LINE;
-    s.depth = winograd_depth(channels, points);
+    s.depth = winograd_depth(channels, points, tile_count);
     s.filter_point = s.depth * TILE_COLUMNS + LINE;
     s.sum_point = tile_count * TILE_COLUMNS + LINE;
     bool is_strided = args->stride_height == 2;
     size_t weights = args->kernel_height * args->kernel_width * TILE_COLUMNS *
                      (is_strided ? args->input_channels : s.depth);
     size_t taps = points == 5 ? 4 * TILE_COLUMNS : points == 7 ? 16 * TILE_COLUMNS : 0;
-    s.inputs = scratch;
-    s.filters = s.inputs + squares * s.input_point;
+    size_t phases = winograd_phases(args, tile_count);
+    s.inputs = scratch + phase * squares * s.input_point;
+    s.filters = scratch + phases * squares * s.input_point;
     s.is_far = squares * s.input_point > WINOGRAD_NEAR;
     s.taps = s.filters + 2 * points * s.filter_point;
     s.expanded = s.taps + taps * (is_strided ? channels : s.depth);
     s.patches = s.expanded + (args->weight.format != WEIGHT_F32 ? weights : 0);
-    s.sums = s.patches + (points == 7 ? WINOGRAD_WINDOWS * squares * PATCH_CHANNELS : 0);
-    s.count = (size_t)(s.sums - scratch) + squares * s.sum_point;
+    float *sums = s.patches + (points == 7 ? WINOGRAD_WINDOWS * squares * PATCH_CHANNELS : 0);
+    s.sums = sums + phase * squares * s.sum_point;
+    s.count = (size_t)(sums - scratch) + phases * squares * s.sum_point;
     return s;
 }
 
 static size_t winograd_scratch_count(const struct conv2d_f32_args *args, size_t tile_count) {
-    return winograd_split(args, NULL, tile_count).count;
+    return winograd_split(args, NULL, tile_count, 0).count;
 }
 
 /// Of a point: whether only tiles that are large in a dimension have it; 1 of columns, 2 of rows.
@@ -128,9 +141,38 @@ static void winograd_find_kinds(const struct winograd_pass *pass, struct range b
 #include "winograd_inputs.h"
 #include "winograd_filters.h"
 
+/// Weights that are transformed next, and the share of them that is asked of memory while one phase is multiplied.
+struct winograd_next {
+    struct winograd_taps taps;  // first is NULL where they are not worth asking for
+    size_t phase, phases;
+};
+
+/// Some channels of a panel, or the first of the next panel.
+static struct winograd_taps winograd_next_taps(const struct winograd_pass *pass, const struct winograd_scratch *s,
+                                               size_t panel, struct range depth) {
+    const struct conv2d_f32_args *args = pass->args;
+    if (STREAMED_GROUP == 0 || args->stride_height != 1 || args->weight.format != WEIGHT_F32) {
+        return (struct winograd_taps){0};
+    }
+    bool is_last = depth.end == pass->channels;
+    size_t begin = is_last ? 0 : depth.end;
+    struct range own = {begin, smaller(begin + s->depth, pass->channels)};
+    return winograd_weights(args, s, panel + is_last, own);
+}
+
+/// Each product asks for its share.
+static void winograd_ask_for_weights(struct tile_f32 *tile, const struct winograd_next *next, size_t product,
+                                     size_t products) {
+    const struct winograd_taps *taps = &next->taps;
+    struct range own = part((struct range){0, 9 * taps->count}, next->phase * products + product,
+                            next->phases * products);
+    tile->ahead = taps->first + own.begin / taps->count * taps->stride + own.begin % taps->count;
+    tile->ahead_step = (own.end - own.begin + tile->depth - 1) / tile->depth;
+}
+
 /// The products of a row of points and some channels for one panel.
 static void winograd_products(const struct winograd_pass *pass, const struct winograd_scratch *s,
-                              size_t row, struct range depth, size_t columns) {
+                              const struct winograd_next *next, size_t row, struct range depth, size_t columns) {
     for (size_t column = 0; column < pass->points; column++) {
         size_t point = row * pass->points + column, filter = row % 2 * pass->points + column;
         const struct winograd_kind *kind = &s->kinds[winograd_kind_of(row, column, pass->small_points)];
@@ -147,6 +189,10 @@ static void winograd_products(const struct winograd_pass *pass, const struct win
                 .depth = depth.end - depth.begin,
                 .is_far = s->is_far,
             };
+            if (next->taps.first) {
+                winograd_ask_for_weights(&tile, next, point * kind->groups + group,
+                                         pass->points * pass->points * kind->groups);
+            }
             tile_product_blocked(&tile, own.end - own.begin, columns);
         }
     }
@@ -155,8 +201,8 @@ static void winograd_products(const struct winograd_pass *pass, const struct win
 #include "winograd_outputs.h"
 
 /// The sums of some channels of one panel at all points.
-static void winograd_panel(const struct winograd_pass *pass, const struct winograd_scratch *s, size_t panel,
-                           struct range depth, size_t columns) {
+static void winograd_panel(const struct winograd_pass *pass, const struct winograd_scratch *s,
+                           const struct winograd_next *next, size_t panel, struct range depth, size_t columns) {
     struct winograd_taps taps = winograd_taps(pass, s, panel, depth);
     for (size_t row = 0; row < pass->points; row++) {
         // Of a block without high tiles some rows are of no tile.
@@ -166,25 +212,43 @@ static void winograd_panel(const struct winograd_pass *pass, const struct winogr
         if (row % 2 == 0) {
             winograd_filters(pass, s, &taps, row / 2);
         }
-        winograd_products(pass, s, row, depth, columns);
+        winograd_products(pass, s, next, row, depth, columns);
     }
 }
 
-static void winograd_run(const struct winograd_pass *pass, float *scratch, struct range tiles,
+/// Some passes together: the phases of an enlarged image.
+static void winograd_run(const struct winograd_pass *passes, size_t phases, float *scratch, struct range tiles,
                          struct range panels) {
-    const struct conv2d_f32_args *args = pass->args;
-    struct winograd_scratch s = winograd_split(args, scratch, tiles.end - tiles.begin);
-    winograd_find_kinds(pass, tiles, s.kinds);
-    winograd_inputs(pass, &s, tiles);
+    const struct conv2d_f32_args *args = passes->args;
+    struct winograd_scratch s[WINOGRAD_PHASES];
+    for (size_t phase = 0; phase < phases; phase++) {
+        s[phase] = winograd_split(args, scratch, tiles.end - tiles.begin, phase);
+        winograd_find_kinds(passes, tiles, s[phase].kinds);
+        winograd_inputs(passes + phase, s + phase, tiles);
+    }
     for (size_t panel = panels.begin; panel < panels.end; panel++) {
         struct range columns = {panel * TILE_COLUMNS,
                                 smaller((panel + 1) * TILE_COLUMNS, args->output_channels)};
-        for (size_t begin = 0; begin < pass->channels; begin += s.depth) {
-            struct range depth = {begin, smaller(begin + s.depth, pass->channels)};
-            winograd_panel(pass, &s, panel, depth, columns.end - columns.begin);
+        for (size_t begin = 0; begin < passes->channels; begin += s->depth) {
+            struct range depth = {begin, smaller(begin + s->depth, passes->channels)};
+            struct winograd_next next = {winograd_next_taps(passes, s, panel, depth), 0, phases};
+            for (size_t phase = 0; phase < phases; phase++) {
+                next.phase = phase;
+                winograd_panel(passes + phase, s + phase, &next, panel, depth, columns.end - columns.begin);
+            }
         }
-        winograd_outputs(pass, &s, tiles, columns);
+        for (size_t phase = 0; phase < phases; phase++) {
+            winograd_outputs(passes + phase, s + phase, tiles, columns);
+        }
     }
+}
+
+/// Phase `phase` of an enlarged image: of each two rows and columns one.
+static void winograd_find_phase(struct winograd_pass *pass, size_t phase) {
+    pass->row_phase = phase / 2;
+    pass->column_phase = phase % 2;
+    pass->top = (ptrdiff_t)pass->row_phase - 1;
+    pass->left = (ptrdiff_t)pass->column_phase - 1;
 }
 
 /// Where a window of squares of 2 x 2 pixels begins: at the square in which the padding does.
@@ -219,13 +283,17 @@ static void winograd_f32(const struct conv2d_f32_args *args, float *scratch, siz
         pass.top = winograd_first_square(args->pad_top);
         pass.left = winograd_first_square(args->pad_left);
     }
-    for (size_t phase = 0; phase < args->upsample * args->upsample; phase++) {
-        if (args->upsample == 2) {
-            pass.row_phase = phase / 2;
-            pass.column_phase = phase % 2;
-            pass.top = (ptrdiff_t)pass.row_phase - 1;
-            pass.left = (ptrdiff_t)pass.column_phase - 1;
-        }
-        winograd_run(&pass, scratch, tiles, panels);
+    if (args->upsample == 1) {
+        winograd_run(&pass, 1, scratch, tiles, panels);
+        return;
+    }
+    struct winograd_pass passes[WINOGRAD_PHASES];
+    for (size_t phase = 0; phase < WINOGRAD_PHASES; phase++) {
+        passes[phase] = pass;
+        winograd_find_phase(passes + phase, phase);
+    }
+    size_t together = winograd_phases(args, tile_end - tile_begin);
+    for (size_t phase = 0; phase < WINOGRAD_PHASES; phase += together) {
+        winograd_run(passes + phase, together, scratch, tiles, panels);
     }
 }
