@@ -2,41 +2,97 @@
 
 #include "row_sums.h"
 
-enum row_term { TERM_ITSELF, TERM_DIFFERENCE, TERM_SQUARE };
+enum row_term { TERM_ITSELF, TERM_SQUARE };
 
-/// Adds a term of each of sixteen numbers, or of the first `count` of them, to their lanes.
-ALWAYS_INLINE void add_terms(vec lanes[SUM_VECTORS], const float *x, size_t count, vec center,
-                             const enum row_term term) {
+/// Adds sixteen numbers of a row, or the first `count` of them, or their squares, to their lanes.
+ALWAYS_INLINE void add_terms(vec lanes[SUM_VECTORS], const float *x, size_t count, const enum row_term term) {
     UNROLL
     for (size_t v = 0; v < SUM_VECTORS; v++) {
         size_t own = v * LANES;
         if (own < count) {
-            bool is_whole = own + LANES <= count;
-            vec t = is_whole ? v_load(x + own) : v_load_n(x + own, count - own);
-            if (term != TERM_ITSELF) {
-                t = v_sub(t, center);
-                t = is_whole ? t : v_first(t, count - own);
-            }
+            vec t = own + LANES <= count ? v_load(x + own) : v_load_n(x + own, count - own);
             lanes[v] = term == TERM_SQUARE ? v_fma(t, t, lanes[v]) : v_add(lanes[v], t);
         }
     }
 }
 
-/// The sum over a row of x[i], of x[i] - mean, or of (x[i] - mean)^2.
-ALWAYS_INLINE float row_sum(const float *x, size_t columns, float mean, const enum row_term term) {
-    vec lanes[SUM_VECTORS], center = v_set1(mean);
+/// The differences of sixteen numbers, or of the first `count` of them, from their mean, and the squares of those.
+ALWAYS_INLINE void add_differences(vec sums[SUM_VECTORS], vec squares[SUM_VECTORS], const float *x, size_t count,
+                                   vec mean) {
     UNROLL
     for (size_t v = 0; v < SUM_VECTORS; v++) {
-        lanes[v] = v_zero();
+        size_t own = v * LANES;
+        if (own < count) {
+            bool is_whole = own + LANES <= count;
+            vec t = v_sub(is_whole ? v_load(x + own) : v_load_n(x + own, count - own), mean);
+            t = is_whole ? t : v_first(t, count - own);
+            sums[v] = v_add(sums[v], t);
+            squares[v] = v_fma(t, t, squares[v]);
+        }
     }
+}
+
+enum { ROWS_TOGETHER = 4 / SUM_VECTORS };  // whose sums hide each other's latency
+
+ALWAYS_INLINE void clear_lanes(vec lanes[ROWS_TOGETHER][SUM_VECTORS], const size_t rows) {
+    UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        UNROLL
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            lanes[row][v] = v_zero();
+        }
+    }
+}
+
+/// The sums over some rows, of which there are as many as a constant says, of x[i] or of x[i]^2.
+ALWAYS_INLINE void row_sums(float *sums, const float *x, const size_t rows, size_t columns,
+                            const enum row_term term) {
+    vec lanes[ROWS_TOGETHER][SUM_VECTORS];
+    clear_lanes(lanes, rows);
     size_t c = 0;
     for (; c + SUM_LANES <= columns; c += SUM_LANES) {
-        add_terms(lanes, x + c, SUM_LANES, center, term);
+        UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            add_terms(lanes[row], x + row * columns + c, SUM_LANES, term);
+        }
     }
-    if (c < columns) {
-        add_terms(lanes, x + c, columns - c, center, term);
+    UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        if (c < columns) {
+            add_terms(lanes[row], x + row * columns + c, columns - c, term);
+        }
+        sums[row] = v_sum_lanes(lanes[row]);
     }
-    return v_sum_lanes(lanes);
+}
+
+ALWAYS_INLINE float row_sum(const float *x, size_t columns, const enum row_term term) {
+    float sum;
+    row_sums(&sum, x, 1, columns, term);
+    return sum;
+}
+
+/// The sums over some rows of x[i] - mean, and of (x[i] - mean)^2.
+ALWAYS_INLINE void row_differences(float *sums, float *squares, const float *x, const float *means,
+                                   const size_t rows, size_t columns) {
+    vec lanes[ROWS_TOGETHER][SUM_VECTORS], square_lanes[ROWS_TOGETHER][SUM_VECTORS];
+    clear_lanes(lanes, rows);
+    clear_lanes(square_lanes, rows);
+    size_t c = 0;
+    for (; c + SUM_LANES <= columns; c += SUM_LANES) {
+        UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            add_differences(lanes[row], square_lanes[row], x + row * columns + c, SUM_LANES, v_set1(means[row]));
+        }
+    }
+    UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        if (c < columns) {
+            add_differences(lanes[row], square_lanes[row], x + row * columns + c, columns - c,
+                            v_set1(means[row]));
+        }
+        sums[row] = v_sum_lanes(lanes[row]);
+        squares[row] = v_sum_lanes(square_lanes[row]);
+    }
 }
 
 /// y = ((x - mean) - remainder) * factor * gain + bias, with gain and bias where they are not NULL.
@@ -57,20 +113,38 @@ ALWAYS_INLINE void row_normalize(float *y, const float *x, const float *gain, co
     }
 }
 
-// Three passes per row: mean, what its rounding has left, variance. One pass (mean of squares minus
-// square of mean) loses every digit when |mean| is much larger than the deviation, as in the first
-// blocks of a UNet; the row is in the first-level cache after the first pass.
+// Two passes before the last: the mean, then what its rounding has left, and the variance. One (mean of squares
+// minus square of mean) loses every digit when |mean| is much larger than the deviation, as in the first
+// blocks of a UNet; the rows are in the first-level cache after the first pass.
+ALWAYS_INLINE void layernorm_rows(float *y, const float *x, const float *gain, const float *bias, const size_t rows,
+                                  size_t columns, float epsilon) {
+    float means[ROWS_TOGETHER], rests[ROWS_TOGETHER], squares[ROWS_TOGETHER];
+    row_sums(means, x, rows, columns, TERM_ITSELF);
+    UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        means[row] /= (float)columns;
+    }
+    row_differences(rests, squares, x, means, rows, columns);
+    UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        // What rounding the mean to f32 has left is not little where |mean| is much larger than the deviation.
+        float rest = rests[row] / (float)columns;
+        float variance = squares[row] / (float)columns - rest * rest;
+        float factor = 1 / sqrtf((variance > 0 ? variance : 0) + epsilon);
+        row_normalize(y + row * columns, x + row * columns, gain, bias, columns, means[row], rest, factor);
+    }
+}
+
 static void layernorm_f32(float *y, const float *x, const float *gain, const float *bias,
                           size_t rows, size_t columns, float epsilon) {
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
-    for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float mean = row_sum(x, columns, 0, TERM_ITSELF) / (float)columns;
-        // What rounding the mean to f32 has left is not little where |mean| is much larger than the deviation.
-        float rest = row_sum(x, columns, mean, TERM_DIFFERENCE) / (float)columns;
-        float variance = row_sum(x, columns, mean, TERM_SQUARE) / (float)columns - rest * rest;
-        float factor = 1 / sqrtf((variance > 0 ? variance : 0) + epsilon);
-        row_normalize(y, x, gain, bias, columns, mean, rest, factor);
+    size_t row = 0;
+    for (; row + ROWS_TOGETHER <= rows; row += ROWS_TOGETHER) {
+        layernorm_rows(y + row * columns, x + row * columns, gain, bias, ROWS_TOGETHER, columns, epsilon);
+    }
+    for (; row < rows; row++) {
+        layernorm_rows(y + row * columns, x + row * columns, gain, bias, 1, columns, epsilon);
     }
 }
 
@@ -79,7 +153,7 @@ static void rmsnorm_f32(float *y, const float *x, const float *gain, size_t rows
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float square = row_sum(x, columns, 0, TERM_SQUARE) / (float)columns;
+        float square = row_sum(x, columns, TERM_SQUARE) / (float)columns;
         row_normalize(y, x, gain, NULL, columns, 0, 0, 1 / sqrtf(square + epsilon));
     }
 }
@@ -88,7 +162,7 @@ static void l2_normalize_f32(float *y, const float *x, size_t rows, size_t colum
     ASSUME(columns > 0);
     ASSUME(epsilon > 0);
     for (size_t row = 0; row < rows; row++, y += columns, x += columns) {
-        float length = sqrtf(row_sum(x, columns, 0, TERM_SQUARE));
+        float length = sqrtf(row_sum(x, columns, TERM_SQUARE));
         row_normalize(y, x, NULL, NULL, columns, 0, 0,
                       1 / (length > epsilon ? length : epsilon));
     }

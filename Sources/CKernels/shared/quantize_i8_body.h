@@ -46,6 +46,33 @@ static __attribute__((unused)) void quantize_i8(int8_t *y, const float *x, size_
     quantize_by(y, x, count, quantizer_of(inverse_scale, zero_point));
 }
 
+/// The lowest and the highest number of a row and 0, lane by lane.
+ALWAYS_INLINE void row_range(vec *low, vec *high, const float *x, size_t columns) {
+    enum { CHAINS = 4 };  // that hide each other's latency
+    vec lows[CHAINS], highs[CHAINS];
+    UNROLL
+    for (size_t i = 0; i < CHAINS; i++) {
+        lows[i] = highs[i] = v_zero();
+    }
+    size_t c = 0;
+    for (; c + CHAINS * LANES <= columns; c += CHAINS * LANES) {
+        UNROLL
+        for (size_t i = 0; i < CHAINS; i++) {
+            // Of NaN and a number the second remains.
+            vec t = v_load(x + c + i * LANES);
+            highs[i] = v_max(t, highs[i]);
+            lows[i] = v_min(t, lows[i]);
+        }
+    }
+    for (; c < columns; c += LANES) {
+        vec t = columns - c >= LANES ? v_load(x + c) : v_load_n(x + c, columns - c);
+        highs[0] = v_max(t, highs[0]);
+        lows[0] = v_min(t, lows[0]);
+    }
+    *high = v_max(v_max(highs[0], highs[1]), v_max(highs[2], highs[3]));
+    *low = v_min(v_min(lows[0], lows[1]), v_min(lows[2], lows[3]));
+}
+
 /// As `quantize_rows_i8`; `inverts` sign bits or not, a constant where this is inlined.
 ALWAYS_INLINE void quantize_rows(int8_t *y, const float *x, size_t rows, size_t columns,
                                  const bool inverts) {
@@ -53,17 +80,8 @@ ALWAYS_INLINE void quantize_rows(int8_t *y, const float *x, size_t rows, size_t 
     ASSUME(columns > 0);
     size_t stride = QUANTIZED_ROW_STRIDE(columns);
     for (size_t row = 0; row < rows; row++, x += columns, y += stride) {
-        vec high = v_zero(), low = v_zero();
-        size_t c = 0;
-        for (; c + LANES <= columns; c += LANES) {
-            // Of NaN and a number the second remains.
-            high = v_max(v_load(x + c), high);
-            low = v_min(v_load(x + c), low);
-        }
-        if (c < columns) {
-            high = v_max(v_load_n(x + c, columns - c), high);
-            low = v_min(v_load_n(x + c, columns - c), low);
-        }
+        vec high, low;
+        row_range(&low, &high, x, columns);
         float inverse;
         struct row_quantization own =
             quantization_of_row(-v_highest(v_sub(v_zero(), low)), v_highest(high), &inverse);
