@@ -7,7 +7,7 @@ package enum BlockMemory {
 
   /// Not initialized; freed with `deallocate`.
   package static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
-    guard byteCount >= 2 * hugePage else {
+    guard byteCount >= hugePage else {
       return UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: 64)
     }
     let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: hugePage)
