@@ -104,7 +104,7 @@ static struct winograd_scratch winograd_split(const struct conv2d_f32_args *args
     size_t phases = winograd_phases(args, tile_count);
     s.inputs = scratch + phase * squares * s.input_point;
     s.filters = scratch + phases * squares * s.input_point;
-    s.is_far = squares * s.input_point > WINOGRAD_NEAR;
+    s.is_far = phases * squares * s.input_point > WINOGRAD_NEAR;
     s.taps = s.filters + 2 * points * s.filter_point;
     s.expanded = s.taps + taps * (is_strided ? channels : s.depth);
     s.patches = s.expanded + (args->weight.format != WEIGHT_F32 ? weights : 0);
