@@ -19,6 +19,8 @@ package struct Board: Codable, Sendable {
   package let f32_gflops_per_core: Fact
   /// Multiply-adds of 8-bit numbers, two operations each.
   package let int8_gops_per_core: Fact
+  /// Multiply-adds in half precision, two operations each; `nil` where cores have none.
+  package let f16_gflops_per_core: Fact?
   package let memory_mb: Fact
   /// What all cores together read or write, in 10^9 bytes a second.
   package let memory_gb_s: Fact
@@ -73,7 +75,7 @@ package struct Board: Codable, Sendable {
       ("int8_gops_per_core", int8_gops_per_core), ("memory_mb", memory_mb),
       ("memory_gb_s", memory_gb_s), ("cache_kb", cache_kb), ("card_mb_s", card_mb_s),
       ("compute_efficiency", compute_efficiency),
-    ]
+    ] + (f16_gflops_per_core.map { [("f16_gflops_per_core", $0)] } ?? [])
   }
 
   /// Whether bytes are multiplied four times as fast as floats, or faster.

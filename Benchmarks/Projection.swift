@@ -11,7 +11,7 @@ package struct Projection: Codable, Sendable {
     package let name: String
     package let op: String
     package let shape: String
-    /// "direct", "winograd", "integers" or "elementwise".
+    /// "direct", "halves", "winograd", "integers" or "elementwise".
     package let algorithm: String
     /// Nominal operations, in 10^6.
     package let mega_operations: Double
@@ -46,15 +46,17 @@ package struct Projection: Codable, Sendable {
     case kind, board, model, parts, projected_ms, card_ms
   }
 
-  /// Projects optimized graphs, each run so often; `fileByteCount` is what the card must deliver.
+  /// Projects optimized graphs, each run so often; `fileByteCount` is what the card must deliver. With `halves`, on a
+  /// board that has half precision, products over weights of f16 take it.
   package init(
     board: Board, model: String, graphs: [(name: String, runs: Int, graph: Graph)],
-    fileByteCount: Int
+    fileByteCount: Int, halves: Bool = false
   ) {
+    precondition(!halves || board.f16_gflops_per_core != nil)
     self.board = board
     self.model = model
     parts = graphs.map { name, runs, graph in
-      let rows = graph.nodes.compactMap { Projection.row($0, graph, board) }
+      let rows = graph.nodes.compactMap { Projection.row($0, graph, board, halves: halves) }
       return Part(
         name: name, runs: runs, rows: rows,
         projected_ms: rows.reduce(0) { $0 + $1.projected_us } / 1e3,
@@ -64,12 +66,14 @@ package struct Projection: Codable, Sendable {
     card_ms = Double(fileByteCount) / (board.card_mb_s.value * 1e6) * 1e3
   }
 
-  private static func row(_ node: Node, _ graph: Graph, _ board: Board) -> Row? {
+  private static func row(_ node: Node, _ graph: Graph, _ board: Board, halves: Bool) -> Row? {
     guard !node.op.isView else { return nil }
     let cost = graph.cost(of: node)
+    let f32 = board.f32_gflops_per_core.value
     let work = ProjectedWork(
       node, graph, nominal: cost.operationCount,
-      integerShare: board.f32_gflops_per_core.value / board.int8_gops_per_core.value)
+      integerShare: f32 / board.int8_gops_per_core.value,
+      halfShare: halves ? board.f16_gflops_per_core.map { f32 / $0.value } : nil)
     // What fits the cache was written just before and is read again at once.
     let fits = Double(cost.activationByteCount) <= board.cache_kb.value * 1024
     let bytes = cost.weightByteCount + (fits ? 0 : cost.activationByteCount)
@@ -94,31 +98,37 @@ struct ProjectedWork {
   /// Instructions for each output of a simple layer: loads, a few operations, a store.
   private static let simpleInstructions = 8.0
 
-  /// `integerShare` is what a product of 8-bit integers takes of one of floats.
-  init(_ node: Node, _ graph: Graph, nominal: Int, integerShare: Double) {
+  /// `integerShare` is what a product of 8-bit integers takes of one of floats, `halfShare` what one over weights of
+  /// f16 takes; `nil`: these are multiplied as floats.
+  init(_ node: Node, _ graph: Graph, nominal: Int, integerShare: Double, halfShare: Double?) {
     switch node.op {
     case .linear(let op) where op.inputQuantization != nil:
-      algorithm = "integers"
-      operations = Double(nominal) * integerShare
+      (algorithm, operations) = ("integers", Double(nominal) * integerShare)
+    case .linear(let op):
+      (algorithm, operations) = ProjectedWork.direct(op.weights, nominal, halfShare)
     case .conv2D(let op) where op.inputQuantization != nil:
-      algorithm = "integers"
-      operations = Double(nominal) * integerShare
+      (algorithm, operations) = ("integers", Double(nominal) * integerShare)
     case .conv2D(let op):
       let input = graph[node.inputs[0]].shape, output = graph[node.output].shape
+      let isDepthwise = op.groups == input[3] && output[3] == input[3]
       if op.usesWinograd(input: input, output: output) {
-        algorithm = "winograd"
-        operations = ProjectedWork.winograd(op, input: input, output: output)
+        (algorithm, operations) = ("winograd", ProjectedWork.winograd(op, input: input, output: output))
       } else {
-        algorithm = "direct"
-        operations = Double(nominal)
+        (algorithm, operations) = ProjectedWork.direct([op.weight], nominal, isDepthwise ? nil : halfShare)
       }
-    case .linear, .attention:
-      algorithm = "direct"
-      operations = Double(nominal)
+    case .attention:
+      (algorithm, operations) = ("direct", Double(nominal))
     default:
       algorithm = "elementwise"
       operations = Double(nominal) * ProjectedWork.simpleInstructions * ProjectedWork.slot
     }
+  }
+
+  private static func direct(
+    _ weights: [Weight], _ nominal: Int, _ halfShare: Double?
+  ) -> (algorithm: String, operations: Double) {
+    guard let halfShare, PackedFormat(weights).numbers == .f16 else { return ("direct", Double(nominal)) }
+    return ("halves", Double(nominal) * halfShare)
   }
 
   /// Products at the points of evaluation, and the instructions of the three transforms.

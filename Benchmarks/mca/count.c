@@ -1,6 +1,5 @@
 // One product at one shape on the best level, once or not at all: the difference in executed instructions is
-// the layer's. Usage: count gemm|gemm-f16|direct|winograd|winograd6|enlarged|halved|first|i8|i8-direct RUNS N N N,
-// extents as in counts.py.
+// the layer's. Usage: count KIND RUNS N N N, kinds and extents as in counts.py.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +39,9 @@ static void gemm(const struct gemm_f32_kernels *kernels, const char *kind, size_
         .rows = rows, .columns = columns, .depth = depth,
     };
     float *scratch = numbers(kernels->product_scratch_count(args.weight.format, columns, depth));
+    bool is_halves = !strcmp(kind, "gemm-halves");
     for (size_t run = 0; run < runs; run++) {
-        kernels->gemm(&args, scratch, 0, rows, 0, panels);
+        (is_halves ? kernels->gemm_halves : kernels->gemm)(&args, scratch, 0, rows, 0, panels);
     }
 }
 
@@ -63,9 +63,11 @@ static void convolution(const struct gemm_f32_kernels *kernels, const char *kind
         .pad_top = kernel / 2, .pad_left = kernel / 2, .dilation_height = 1, .dilation_width = 1, .upsample = scale,
         .winograd_side = is_six ? 6 : 4,
     };
-    if (!strcmp(kind, "direct")) {
+    bool is_halves = !strcmp(kind, "halves");
+    if (is_halves || !strcmp(kind, "direct")) {
+        args.weight.format = is_halves ? WEIGHT_F16 : WEIGHT_F32;
         for (size_t run = 0; run < runs; run++) {
-            kernels->conv2d(&args, NULL, 0, side * side, 0, panels);
+            (is_halves ? kernels->conv2d_halves : kernels->conv2d)(&args, NULL, 0, side * side, 0, panels);
         }
         return;
     }

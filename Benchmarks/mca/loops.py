@@ -16,7 +16,7 @@ rules that ncnn's authors measured on it (`in_order_cycles`).
 
 With --check the exit status tells whether the best loop of a full tile (40 multiply-adds or more) reaches 90 %
 on A76 and A72, for f32 and sdot, and for f32 80 % by A55's model and by A53's rules, for integers without dot
-products by the latter: a core runs the loop that is written for it.
+products by the latter: a core runs the loop that is written for it. Half precision counts on A76 and A55, which have it.
 """
 import argparse
 import collections
@@ -177,7 +177,8 @@ def report(path):
         for core, short, _ in CORES:
             minimum = least_cycles(core, body)
             found = max(cycles(core, body) if core else in_order_cycles(body), minimum)
-            gated = kinds["fmla"] + (kinds["sdot"] if short in ("A76", "A72") else 0)
+            has_halves = short in ("A76", "A55") or not any(".8h" in line for line in body if products(line))
+            gated = (kinds["fmla"] if has_halves else 0) + (kinds["sdot"] if short in ("A76", "A72") else 0)
             if short == "A53":
                 gated += kinds["smull"] + kinds["smlal2"] + kinds["sadalp"]
             if gated >= FULL_TILE:
@@ -194,7 +195,7 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
-    folders = [os.path.join(ROOT, "Sources", "CKernels", level) for level in ("neon", "dotprod", "i8mm")]
+    folders = [os.path.join(ROOT, "Sources", "CKernels", level) for level in ("neon", "dotprod", "i8mm", "asimdhp")]
     good = True
     for path in arguments.files or sorted(sum((glob.glob(f + "/gemm*.c") for f in folders), [])):
         best = report(os.path.abspath(path))

@@ -48,6 +48,7 @@ struct cpu_features cpu_detect(void) {
         .neon = true,
         .dotprod = getauxval(AT_HWCAP) & HWCAP_ASIMDDP,
         .i8mm = getauxval(AT_HWCAP2) & HWCAP2_I8MM,
+        .asimdhp = getauxval(AT_HWCAP) & HWCAP_ASIMDHP,
 #endif
     };
 }
@@ -198,11 +199,11 @@ __attribute__((constructor)) static void summarize(void) {
     char name[128];
     cpu_name_from_cpuinfo(text, name, sizeof name);
     struct cpu_features features = cpu_detect();
-    snprintf(summary, sizeof summary, "%s;%s%s%s%s%s%s%s%s", name,
+    snprintf(summary, sizeof summary, "%s;%s%s%s%s%s%s%s%s%s", name,
              features.avx2_fma_f16c ? " avx2 fma f16c" : "", features.avxvnni ? " avxvnni" : "",
              features.avx512 ? " avx512" : "", features.avx512vnni ? " avx512vnni" : "",
              features.neon ? " neon" : "", features.dotprod ? " dotprod" : "",
-             features.i8mm ? " i8mm" : "", runs_in_order() ? " in-order" : "");
+             features.i8mm ? " i8mm" : "", features.asimdhp ? " asimdhp" : "", runs_in_order() ? " in-order" : "");
 }
 
 const char *kernel_cpu_summary(void) { return summary; }

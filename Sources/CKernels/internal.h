@@ -124,6 +124,14 @@ extern const struct gemm_i8_kernels gemm_i8_avx512vnni;
 extern const struct gemm_i8_kernels gemm_i8_neon;
 extern const struct gemm_i8_kernels gemm_i8_dotprod;
 extern const struct gemm_i8_kernels gemm_i8_i8mm;
+void gemm_halves_scalar(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
+                        size_t panel_begin, size_t panel_end);
+void conv2d_halves_scalar(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
+                          size_t pixel_end, size_t panel_begin, size_t panel_end);
+void gemm_halves_asimdhp(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
+                         size_t panel_begin, size_t panel_end);
+void conv2d_halves_asimdhp(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
+                           size_t pixel_end, size_t panel_begin, size_t panel_end);
 size_t winograd_scratch_count_scalar(const struct conv2d_f32_args *args, size_t tile_count);
 void winograd_scalar(const struct conv2d_f32_args *args, float *scratch, size_t tile_begin,
                      size_t tile_end, size_t panel_begin, size_t panel_end);
@@ -173,6 +181,7 @@ struct cpu_features {
     bool neon;
     bool dotprod;
     bool i8mm;
+    bool asimdhp;  // half-precision arithmetic on vectors
 };
 struct cpu_features cpu_detect(void);
 

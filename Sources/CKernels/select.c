@@ -80,4 +80,11 @@ const char *kernel_level_missing(size_t level) {
     return level < LEVEL_COUNT ? ladder[level].missing(&features) : "such a level";
 }
 
+const char *kernel_halves_missing(size_t level) {
+    if (level >= LEVEL_COUNT || !tables[level].gemm_f32.gemm_halves) {
+        return "half-precision arithmetic";
+    }
+    return level == 0 || features.asimdhp ? NULL : "half-precision arithmetic (asimdhp)";
+}
+
 bool kernel_level_runs(size_t level) { return kernel_level_missing(level) == NULL; }

@@ -11,7 +11,7 @@ extension KernelTable {
 
   /// Floats of scratch memory that a thread needs for products with a weight `[columns, depth]`.
   package func productScratchCount(columns: Int, depth: Int, format: PackedFormat) -> Int {
-    raw.pointee.gemm_f32.product_scratch_count(format.raw, columns, depth)
+    multipliesHalves(format) ? 0 : raw.pointee.gemm_f32.product_scratch_count(format.raw, columns, depth)
   }
 
   /// Bytes that an 8-bit weight `[columns, depth]` takes in the order of this level's integer products.

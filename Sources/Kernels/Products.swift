@@ -1,8 +1,23 @@
 import CKernels
 
+extension KernelTable {
+  /// The kernels of products over weights of that format, which know nothing of how it is computed.
+  func products(_ format: PackedFormat) -> gemm_f32_kernels {
+    var kernels = raw.pointee.gemm_f32
+    if multipliesHalves(format) {
+      kernels.gemm = kernels.gemm_halves
+      kernels.conv2d = kernels.conv2d_halves
+      kernels.tile_rows = kernels.halves_tile_rows
+    }
+    return kernels
+  }
+}
+
 /// One matrix product, ready to run: y = epilogue(a W^T).
 package struct GemmCall {
   private let kernel: gemm_f32_kernels
+  /// Whether it is computed in half precision.
+  package let isHalf: Bool
   private var arguments: gemm_f32_args
   package let rows: Int
   package let panelCount: Int
@@ -16,7 +31,8 @@ package struct GemmCall {
   ) {
     precondition(aStride >= weights.depth)
     precondition(yStride >= weights.columns)
-    kernel = kernels.raw.pointee.gemm_f32
+    kernel = kernels.products(weights.format)
+    isHalf = kernels.multipliesHalves(weights.format)
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
     arguments = gemm_f32_args(
       a: a, a_stride: aStride, weight: weights.raw, y: y, y_stride: yStride, rows: rows,
@@ -77,6 +93,8 @@ package struct ConvolutionGeometry {
 /// One convolution (or one group of a grouped one), ready to run.
 package struct Conv2DCall {
   private let kernel: gemm_f32_kernels
+  /// Whether it is computed in half precision.
+  package let isHalf: Bool
   private let arguments: conv2d_f32_args
   package let pixelCount: Int
   package let panelCount: Int
@@ -89,7 +107,8 @@ package struct Conv2DCall {
     weights: PackedMatrix, zeros: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>,
     epilogue: KernelEpilogue
   ) {
-    kernel = kernels.raw.pointee.gemm_f32
+    kernel = kernels.products(weights.format)
+    isHalf = kernels.multipliesHalves(weights.format)
     precondition(kernel.tile_columns == weights.tileColumns, "packed for another level")
     precondition(weights.columns == geometry.outputChannels)
     precondition(

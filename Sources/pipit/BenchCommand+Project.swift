@@ -3,6 +3,7 @@ import Glibc
 import PipitBenchmarks
 import PipitFormats
 import PipitGraph
+import PipitKernels
 import PipitPipelines
 import PipitRuntime
 import PipitTensors
@@ -15,6 +16,10 @@ extension BenchCommand {
         code: EX_USAGE, "--project runs nothing; it goes with --in, --per-layer and -o json only")
     }
     let board = try Board.find(name)
+    let halves = try KernelTable.asksForHalves()
+    guard !halves || board.f16_gflops_per_core != nil else {
+      throw Failure(code: EX_USAGE, "PIPIT_F16=1: the board '\(board.name)' has no half-precision arithmetic")
+    }
     let folder = try ModelFolder(path: BundleLocation.find(model))
     guard inputs.isEmpty || folder.layout == .component else {
       throw Failure(code: EX_USAGE, "'\(model)' is a pipeline; --in needs one component's folder")
@@ -26,7 +31,7 @@ extension BenchCommand {
     }
     let projection = Projection(
       board: board, model: model, graphs: graphs,
-      fileByteCount: try ComponentReport.fileByteCount(folder))
+      fileByteCount: try ComponentReport.fileByteCount(folder), halves: halves)
     switch output {
     case .json, .jsonl: try Console.printJSON(projection)
     default: Swift.print(projection.text(perLayer: perLayer))

@@ -139,6 +139,8 @@ private struct MachineReport: Encodable {
   let isa: String
   let isaReason: String
   let isaLevels: [String]
+  /// "on" where products over weights of f16 are computed in half precision, "off", or "none" on this processor.
+  let f16: String
   let threads: Int
   let model: String
   let components: [Part]
@@ -153,6 +155,7 @@ private struct MachineReport: Encodable {
     isaReason =
       chosen.name == KernelTable.best.name
       ? "the strongest level that this processor runs" : "PIPIT_ISA asks for it"
+    f16 = chosen.multipliesHalves ? "on" : chosen.missingForHalves == nil ? "off" : "none"
     threads = ThreadPool.processorCount
     let machine = try Machine()
     model = BundleLocation.find(name)
@@ -174,7 +177,7 @@ private struct MachineReport: Encodable {
   private let missing: [String]
 
   private enum CodingKeys: String, CodingKey {
-    case version, processor, isa, isaReason, isaLevels, threads, model, components, memory
+    case version, processor, isa, isaReason, isaLevels, f16, threads, model, components, memory
   }
 
   private static func parts(
@@ -206,6 +209,10 @@ private struct MachineReport: Encodable {
     Swift.print(
       "isa         \(isa) (\(isaReason); available: \(isaLevels.joined(separator: ", ")))")
     for line in missing { Swift.print("            \(line)") }
+    if f16 != "none" {
+      let state = f16 == "on" ? "PIPIT_F16=1 asks for it" : "PIPIT_F16=1 turns it on"
+      Swift.print("f16         \(f16) (products over f16 weights in half precision; \(state))")
+    }
     Swift.print("threads     \(threads)")
     Swift.print("model       \(model)")
     for part in components {

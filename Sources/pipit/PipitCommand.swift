@@ -19,6 +19,7 @@ struct PipitCommand: ParsableCommand {
         pipit info cat.png
 
       Environment: PIPIT_ISA forces an instruction-set level (see 'pipit info'),
+      PIPIT_F16=1 multiplies weights of f16 in half precision where the core has it,
       PIPIT_THREADS sets the number of threads, PIPIT_MODELS a folder of models.
       """,
     version: pipitVersion,

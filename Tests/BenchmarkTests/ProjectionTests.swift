@@ -38,7 +38,7 @@ import Testing
     let values: [(String, Double)] = [
       ("cores", 4), ("clock_ghz", 1), ("f32_gflops_per_core", 50), ("int8_gops_per_core", 200),
       ("memory_mb", 512), ("memory_gb_s", 1), ("cache_kb", 1), ("card_mb_s", 10),
-      ("compute_efficiency", 0.5),
+      ("compute_efficiency", 0.5), ("f16_gflops_per_core", 100),
     ]
     let facts = values.map { "\"\($0.0)\": \(fact($0.1))" }.joined(separator: ", ")
     let text = "{\"name\": \"t\", \"title\": \"t\", \"core\": \"t\", \(facts)}"
@@ -67,12 +67,15 @@ import Testing
     }
   }
 
-  private func project(_ build: (GraphBuilder) throws -> Value) throws -> Projection {
+  private func project(
+    halves: Bool = false, _ build: (GraphBuilder) throws -> Value
+  ) throws -> Projection {
     let builder = GraphBuilder(weights: NoWeights())
     builder.output("y", try build(builder))
     let graph = Optimizer.optimize(builder.graph)
     return Projection(
-      board: try board(), model: "m", graphs: [("part", 3, graph)], fileByteCount: 20_000_000)
+      board: try board(), model: "m", graphs: [("part", 3, graph)], fileByteCount: 20_000_000,
+      halves: halves)
   }
 
   @Test func aLayerTakesTheLongerOfArithmeticAndMemory() throws {
@@ -96,6 +99,22 @@ import Testing
     let rows = try linear(1000, 1000, 1000, ofIntegers: true).parts[0].rows
     let row = try #require(rows.first { $0.algorithm == "integers" })
     #expect(abs(row.compute_us - 5000) < 1e-6)
+  }
+
+  @Test func productsOfHalvesTakeTheirOwnPeakWhereAskedFor() throws {
+    let shape: Shape = [1000, 1000]
+    let bytes = ByteStorage(count: 2 * shape.count) { $0.initializeMemory(as: UInt8.self, repeating: 0) }
+    let halves = Weight(
+      name: "w", shape: shape, storage: .dense(.f16), bytes: bytes.bytes, owner: bytes)
+    for (own, asked, expected) in [(halves, true, 10_000.0), (halves, false, 20_000), (weight(shape), true, 20_000)] {
+      let projection = try project(halves: asked) { g in
+        let op = Linear(weights: [own], biases: [nil])
+        return try g.add(.linear(op), [g.input("x", [1000, 1000])], "product")
+      }
+      let row = try #require(projection.parts[0].rows.first)
+      #expect(abs(row.compute_us - expected) < 1e-6)
+      #expect(row.algorithm == (expected < 20_000 ? "halves" : "direct"))
+    }
   }
 
   @Test func fastConvolutionNeedsAFifthOfTheProductsAndTransforms() throws {

@@ -157,6 +157,17 @@ import Testing
     expectFailure(outcome, code: 64, mentions: "scalar")
   }
 
+  @Test func halfPrecisionIsRefusedWhereThereIsNone() {
+    let wrong = Command.run(["encode", "x"], environment: ["PIPIT_F16=yes"])
+    expectFailure(wrong, code: 64, mentions: "expected 0 or 1")
+    #if arch(x86_64)
+      let missing = Command.run(["info"], environment: ["PIPIT_F16=1"])
+      expectFailure(missing, code: 64, mentions: "no half-precision arithmetic on this processor")
+    #endif
+    let board = Command.run(["bench", "--project", "pi4"], environment: ["PIPIT_F16=1"])
+    expectFailure(board, code: 64, mentions: "the board 'pi4' has no half-precision arithmetic")
+  }
+
   @Test func picturesThatAreNoneAreRefused() {
     let folder = Command.temporaryFolder()
     defer { Command.remove(folder) }

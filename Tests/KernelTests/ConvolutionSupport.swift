@@ -17,6 +17,8 @@ struct ConvolutionCase: Sendable {
   /// How the weight is stored, and whether it is expanded before it is packed.
   var kind = StoredWeight.Kind.f32
   var isExpanded = false
+  /// Whether it is computed in half precision.
+  var isHalf = false
 
   init(_ height: Int, _ width: Int, from inputChannels: Int, to outputChannels: Int) {
     inputHeight = height

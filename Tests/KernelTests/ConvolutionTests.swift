@@ -25,8 +25,9 @@ extension ConvolutionCase {
     arguments.y = output.y.start
     arguments.epilogue = output.epilogue
     let tile = level.gemm.tile_columns
+    guard let kernel = isHalf ? level.gemm.conv2d_halves : level.gemm.conv2d else { return [] }
     split.run(rows: pixelCount, panels: (outputChannels + tile - 1) / tile) { pixels, panels in
-      level.gemm.conv2d(
+      kernel(
         &arguments, scratch.start, pixels.lowerBound, pixels.upperBound, panels.lowerBound,
         panels.upperBound)
     }
@@ -49,7 +50,7 @@ extension ConvolutionCase {
 }
 
 /// Shapes that take each turn of the gathering.
-private let shapes: [ConvolutionCase] = [
+let convolutionShapes: [ConvolutionCase] = [
   ConvolutionCase(1, 1, from: 1, to: 1),
   ConvolutionCase(7, 9, from: 3, to: 8),
   ConvolutionCase(9, 7, from: 4, to: 33),
@@ -72,9 +73,9 @@ private let shapes: [ConvolutionCase] = [
 ]
 
 @Suite struct ConvolutionTests {
-  @Test(arguments: shapes.indices)
+  @Test(arguments: convolutionShapes.indices)
   func scalarIsTheFormula(shape: Int) {
-    let convolution = shapes[shape]
+    let convolution = convolutionShapes[shape]
     let x = convolution.x
     let weight = convolution.weight
     let y = convolution.run(.scalar)
@@ -86,9 +87,9 @@ private let shapes: [ConvolutionCase] = [
     }
   }
 
-  @Test(arguments: Level.beyondScalar, shapes.indices)
+  @Test(arguments: Level.beyondScalar, convolutionShapes.indices)
   func equalsScalarInEveryShape(level: Level, shape: Int) {
-    let convolution = shapes[shape]
+    let convolution = convolutionShapes[shape]
     #expect(areEqual(convolution.run(level), convolution.run(.scalar)))
   }
 

@@ -10,10 +10,13 @@ struct GemmCase: Sendable {
   /// How the weight is stored, and whether it is expanded before it is packed.
   var kind = StoredWeight.Kind.f32
   var isExpanded = false
+  /// Whether it is computed in half precision.
+  var isHalf = false
 
   var aStride: Int { depth + 3 }
   var yStride: Int { columns + 5 }
-  var a: [Float] { randoms((rows - 1) * aStride + depth, seed: 1) }
+  var aRange: ClosedRange<Float> = -1...1
+  var a: [Float] { randoms((rows - 1) * aStride + depth, seed: 1, in: aRange) }
   var stored: StoredWeight { StoredWeight(kind, columns: columns, depth: depth) }
   var weight: [Float] { stored.floats }
 
@@ -27,8 +30,9 @@ struct GemmCase: Sendable {
       a: a.start, a_stride: aStride, weight: weights.raw, y: output.y.start, y_stride: yStride,
       rows: rows, columns: columns, depth: depth, epilogue: output.epilogue)
     let tile = level.gemm.tile_columns
+    guard let kernel = isHalf ? level.gemm.gemm_halves : level.gemm.gemm else { return [] }
     split.run(rows: rows, panels: (columns + tile - 1) / tile) { rows, panels in
-      level.gemm.gemm(
+      kernel(
         &arguments, scratch.start, rows.lowerBound, rows.upperBound, panels.lowerBound,
         panels.upperBound)
     }

@@ -96,6 +96,31 @@ import Testing
     }
   }
 
+  /// Where halves are multiplied in half precision results are other ones, but not far off, the same on any number
+  /// of threads, and only those of halves. (Largest error: 3.1e-3 of the largest number.)
+  @Test(arguments: [Storage.f16, .scaledF16, .bf16])
+  func halfPrecisionIsClose(storage: Storage) throws {
+    let stored = try graph { StoredWeightTests.weight($0, $1, storage) }
+    let inputs = randomInputs(stored, seed: 3)
+    let pool = ThreadPool(threadCount: 2)
+    for kernels in KernelTable.available where kernels.missingForHalves == nil {
+      let halves = try kernels.multiplyingHalves()
+      let found = try #require(try run(stored, inputs, kernels: halves, threads: 3)["y"])
+      let expected = try #require(try run(stored, inputs, kernels: kernels)["y"])
+      let error = maxError(found, expected)
+      let largest = expected.reduce(0) { max($0, abs($1)) }
+      #expect(error <= 5e-3 * largest, "\(kernels.name): \(error) of \(largest)")
+      #expect((error == 0) == (storage == .bf16), "\(kernels.name)")
+      let alone = try run(stored, inputs, kernels: halves)["y"]
+      #expect(alone?.map(\.bitPattern) == found.map(\.bitPattern), "\(kernels.name)")
+      let program = Program(
+        graph: stored, kernels: halves, pool: pool,
+        weights: PackedWeights(kernels: halves, pool: pool))
+      let need = MemoryNeed([stored], kernels: halves, threadCount: 2)
+      #expect(need.scratch == program.scratchByteCount, "\(kernels.name)")
+    }
+  }
+
   @Test(arguments: Storage.allCases)
   func weightsTakeWhatTheyTakeInTheirFile(storage: Storage) throws {
     let pool = ThreadPool(threadCount: 2)

@@ -15,6 +15,9 @@
 //   - functions such as e^x are the polynomials of shared/activation_body.h, on scalars too;
 //   - elsewhere products and sums are rounded one by one unless the formula says fused: compilers do not contract.
 //
+// Half-precision products, which callers choose where a processor has them, are kernels of their own: they too give
+// one result on all levels that have them.
+//
 // Words used below: strides and counts are in elements, never bytes. Matrices are row-major.
 // Images are NHWC. "May equal" is the only aliasing allowed. NaN goes in, NaN comes out.
 #ifndef PIPIT_CKERNELS_H
@@ -123,6 +126,9 @@ struct conv2d_f32_args {
 /// weight.values, f32 and not packed: [kernel_height * kernel_width, channels].
 typedef void (*depthwise_f32_fn)(const struct conv2d_f32_args *args, size_t row_begin, size_t row_end);
 
+/// Depth whose products half-precision arithmetic adds up in half precision, see `gemm_halves`.
+#define HALVES_BLOCK 64
+
 /// The f32 matrix-product kernels of one level, with the packing that they need.
 struct gemm_f32_kernels {
     size_t tile_rows, tile_columns;
@@ -144,6 +150,21 @@ struct gemm_f32_kernels {
     /// x panels [panel_begin, panel_end); scratch as for gemm.
     void (*conv2d)(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
                    size_t pixel_end, size_t panel_begin, size_t panel_end);
+
+    /// As gemm and conv2d over weights of f16, in half precision; twice as many numbers a vector, other results. NULL
+    /// where a level has none, not to be called where `kernel_halves_missing` names something. With d in ascending
+    /// order, half() rounding to the nearest number of binary16, ties to even (to infinity from 65520 on):
+    ///
+    ///     block b = half(half(a[r, d]) * weight[c, d] + block b) from 0, over its HALVES_BLOCK d
+    ///     sum = sum + block b from 0, in f32, b ascending
+    ///     y[r, c] = epilogue(sum * factor[c]), rounded before the epilogue
+    ///
+    /// Each step is one fused multiply-add, rounded once. Where there are factors factor_depth is depth. scratch is not used. Register tiles have halves_tile_rows.
+    size_t halves_tile_rows;
+    void (*gemm_halves)(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
+                        size_t panel_begin, size_t panel_end);
+    void (*conv2d_halves)(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
+                          size_t pixel_end, size_t panel_begin, size_t panel_end);
 
     /// As conv2d, by Winograd's minimal filtering (Lavin & Gray 2015), over the weights as conv2d has
     /// them: they are transformed a panel at a time, so that fast convolution costs no memory for
@@ -515,6 +536,9 @@ bool kernel_level_runs(size_t level);
 
 /// The feature a level needs that this CPU lacks, e.g. "avx512f"; NULL when it runs.
 const char *kernel_level_missing(size_t level);
+
+/// What half-precision products of a level lack here, e.g. "half-precision arithmetic (asimdhp)"; NULL when they run.
+const char *kernel_halves_missing(size_t level);
 
 /// One line on the CPU as detected: vendor, model, features that matter. Valid for the life of the process.
 const char *kernel_cpu_summary(void);

@@ -215,6 +215,9 @@ const struct gemm_f32_kernels gemm_f32_neon = {
     .product_scratch_count = product_scratch_count,
     .gemm = gemm_f32,
     .conv2d = conv2d_f32,
+    .halves_tile_rows = 8,
+    .gemm_halves = gemm_halves_asimdhp,
+    .conv2d_halves = conv2d_halves_asimdhp,
     .winograd_scratch_count = winograd_scratch_count,
     .winograd = winograd_f32,
 };

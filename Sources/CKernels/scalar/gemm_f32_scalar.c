@@ -61,24 +61,6 @@ static void gemm(const struct gemm_f32_args *args, float *scratch, size_t row_be
     }
 }
 
-/// The pixel of the image that an output pixel's tap reads, or the zeros.
-static const float *tap_pixel(const struct conv2d_f32_args *args, size_t pixel, size_t kernel_row,
-                              size_t kernel_column) {
-    size_t output_x = pixel % args->output_width;
-    size_t output_y = pixel / args->output_width % args->output_height;
-    size_t image = pixel / args->output_width / args->output_height;
-    size_t y = output_y * args->stride_height + kernel_row * args->dilation_height;
-    size_t x = output_x * args->stride_width + kernel_column * args->dilation_width;
-    if (y < args->pad_top || y - args->pad_top >= args->input_height * args->upsample ||
-        x < args->pad_left || x - args->pad_left >= args->input_width * args->upsample) {
-        return args->zeros;
-    }
-    y = (y - args->pad_top) / args->upsample;
-    x = (x - args->pad_left) / args->upsample;
-    return args->x +
-           ((image * args->input_height + y) * args->input_width + x) * args->x_pixel_stride;
-}
-
 static void conv2d(const struct conv2d_f32_args *args, float *scratch, size_t pixel_begin,
                    size_t pixel_end, size_t panel_begin, size_t panel_end) {
     (void)scratch;
@@ -106,6 +88,9 @@ const struct gemm_f32_kernels gemm_f32_scalar = {
     .product_scratch_count = product_scratch_count,
     .gemm = gemm,
     .conv2d = conv2d,
+    .halves_tile_rows = 1,
+    .gemm_halves = gemm_halves_scalar,
+    .conv2d_halves = conv2d_halves_scalar,
     .winograd_scratch_count = winograd_scratch_count_scalar,
     .winograd = winograd_scalar,
 };

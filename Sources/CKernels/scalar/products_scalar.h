@@ -20,8 +20,8 @@ static float stored_at(const struct packed_weight *weight, size_t index) {
 }
 
 /// The numbers of a panel's columns at one place of depth.
-static void weights_at(float *row, const struct packed_weight *weight, size_t depth, size_t panel,
-                       size_t d) {
+static __attribute__((unused)) void weights_at(float *row, const struct packed_weight *weight,
+                                               size_t depth, size_t panel, size_t d) {
     size_t first = (panel * depth + d) * TILE_COLUMNS;
     if (weight->format == WEIGHT_F32) {
         memcpy(row, (const float *)weight->values + first, TILE_COLUMNS * sizeof *row);
@@ -42,4 +42,22 @@ static void finish_panel(float *y, const float sums[TILE_COLUMNS], const struct 
     for (size_t column = first; column < first + TILE_COLUMNS && column < columns; column++) {
         y[column] = finish(sums[column - first], epilogue, row, column);
     }
+}
+
+/// The pixel of the image that an output pixel's tap reads, or the zeros.
+static __attribute__((unused)) const float *tap_pixel(const struct conv2d_f32_args *args, size_t pixel,
+                                                        size_t kernel_row, size_t kernel_column) {
+    size_t output_x = pixel % args->output_width;
+    size_t output_y = pixel / args->output_width % args->output_height;
+    size_t image = pixel / args->output_width / args->output_height;
+    size_t y = output_y * args->stride_height + kernel_row * args->dilation_height;
+    size_t x = output_x * args->stride_width + kernel_column * args->dilation_width;
+    if (y < args->pad_top || y - args->pad_top >= args->input_height * args->upsample ||
+        x < args->pad_left || x - args->pad_left >= args->input_width * args->upsample) {
+        return args->zeros;
+    }
+    y = (y - args->pad_top) / args->upsample;
+    x = (x - args->pad_left) / args->upsample;
+    return args->x +
+           ((image * args->input_height + y) * args->input_width + x) * args->x_pixel_stride;
 }

@@ -1,8 +1,11 @@
 // Convolution as a matrix product: the gathering of products' bodies, from images. A row of the left
 // operand is an output pixel; its depth runs over kernel rows, kernel columns, channels.
 //
-// Over ELEMENT, the type of a pixel's numbers, CONVOLUTION, the type of the arguments, and the body's
-// gather_run and gather_padding.
+// Over ELEMENT, the type of a pixel's numbers, GATHERED, that of what is gathered where it differs, CONVOLUTION, the
+// type of the arguments, and the body's gather_run and gather_padding.
+#ifndef GATHERED
+#define GATHERED ELEMENT
+#endif
 
 /// What the windows of one gathering have in common.
 struct gathering {
@@ -75,7 +78,7 @@ ALWAYS_INLINE struct window next_window(const CONVOLUTION *args, struct window w
 }
 
 /// `count` elements of one kernel row, from a kernel column and channel on.
-ALWAYS_INLINE void gather_kernel_row(ELEMENT *a, const struct gathering *gathering,
+ALWAYS_INLINE void gather_kernel_row(GATHERED *a, const struct gathering *gathering,
                                      struct window window, size_t kernel_row,
                                      size_t kernel_column, size_t channel, size_t count) {
     const CONVOLUTION *args = gathering->args;
@@ -107,12 +110,12 @@ ALWAYS_INLINE void gather_kernel_row(ELEMENT *a, const struct gathering *gatheri
     }
 }
 
-static void gather_pixels(ELEMENT *a, const void *args, size_t row_begin, size_t row_count,
+static void gather_pixels(GATHERED *a, const void *args, size_t row_begin, size_t row_count,
                           size_t depth_begin, size_t depth_count) {
     struct gathering gathering = gathering_of(args, depth_begin, depth_count);
     struct window window = window_of(args, row_begin);
     for (size_t row = 0; row < row_count; row++) {
-        ELEMENT *to = a + row * GATHERED_STRIDE;
+        GATHERED *to = a + row * GATHERED_STRIDE;
         size_t column = gathering.kernel_column, channel = gathering.channel;
         size_t left = depth_count;
         for (size_t kernel_row = gathering.kernel_row; left > 0; kernel_row++) {

@@ -33,7 +33,7 @@ static struct range tile_rows(struct range rows, size_t index, size_t count) {
 
 /// The length of depth blocks: all of it if that may be, else equal parts so that none is much too
 /// short. It must depend on depth alone, lest results depend on how work is split.
-static size_t depth_block(size_t depth) {
+static __attribute__((unused)) size_t depth_block(size_t depth) {
     if (depth <= DEPTH_LONGEST) {
         return depth;
     }

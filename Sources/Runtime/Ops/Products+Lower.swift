@@ -3,7 +3,7 @@ import PipitKernels
 import PipitTensors
 
 private final class LinearStep: Step {
-  override var kernelName: String? { "gemm_f32" }
+  override var kernelName: String? { call.isHalf ? "gemm_f16" : "gemm_f32" }
   private let call: GemmCall
   private let grid: ProductGrid
   private let weights: PackedMatrix
@@ -28,7 +28,7 @@ private final class LinearStep: Step {
 }
 
 private final class ConvolutionStep: Step {
-  override var kernelName: String? { "conv2d_f32" }
+  override var kernelName: String? { call.isHalf ? "conv2d_f16" : "conv2d_f32" }
   private let call: Conv2DCall
   private let grid: ProductGrid
   private let weights: PackedMatrix
