@@ -69,9 +69,10 @@ package final class Component {
   ) throws -> UnsafeBufferPointer<Float> {
     let values = try program.output(output)
     guard let odd = values.firstOddity else { return values }
+    let cause = machine.kernels.multipliesHalves ? "is PIPIT_F16=1 too narrow for them?" : "are the weights damaged?"
     throw FormatError(
       path: configuration.file, part: "output '\(output)'",
-      expected: "finite numbers (are the weights damaged?)", found: "\(values[odd])")
+      expected: "finite numbers (\(cause))", found: "\(values[odd])")
   }
 
   /// Bytes of packed weights, and of the largest arena.
