@@ -16,7 +16,8 @@ rules that ncnn's authors measured on it (`in_order_cycles`).
 
 With --check the exit status tells whether the best loop of a full tile (40 multiply-adds or more) reaches 90 %
 on A76 and A72, for f32 and sdot, and for f32 80 % by A55's model and by A53's rules, for integers without dot
-products by the latter: a core runs the loop that is written for it. Half precision counts on A76 and A55, which have it.
+products by the latter: a core runs the loop that is written for it. Half precision counts on A76
+and A55, which have it.
 """
 import argparse
 import collections

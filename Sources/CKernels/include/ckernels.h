@@ -159,7 +159,8 @@ struct gemm_f32_kernels {
     ///     sum = sum + block b from 0, in f32, b ascending
     ///     y[r, c] = epilogue(sum * factor[c]), rounded before the epilogue
     ///
-    /// Each step is one fused multiply-add, rounded once. Where there are factors factor_depth is depth. scratch is not used. Register tiles have halves_tile_rows.
+    /// Each step is one fused multiply-add, rounded once. Where there are factors factor_depth is depth.
+    /// scratch is not used. Register tiles have halves_tile_rows.
     size_t halves_tile_rows;
     void (*gemm_halves)(const struct gemm_f32_args *args, float *scratch, size_t row_begin, size_t row_end,
                         size_t panel_begin, size_t panel_end);
