@@ -48,8 +48,9 @@ let package = Package(
     .systemLibrary(
       name: "CLibPNG", path: "Sources/CLibPNG", pkgConfig: "libpng",
       providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CSystem", path: "Sources/CSystem"),
     .target(name: "CKernels", path: "Sources/CKernels"),
-    module("Tensors", in: "Sources/Tensors"),
+    module("Tensors", in: "Sources/Tensors", extra: ["CSystem"]),
     module("Kernels", in: "Sources/Kernels", needs: ["Tensors"], extra: ["CKernels"]),
     module("Graph", in: "Sources/Graph", needs: ["Tensors"]),
     module("Runtime", in: "Sources/Runtime", needs: ["Graph", "Kernels", "Tensors"]),

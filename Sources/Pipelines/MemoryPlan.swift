@@ -17,7 +17,7 @@ package struct MemoryPlan: Sendable {
   package private(set) var stages: [Stage] = []
 
   /// The program itself, its libraries, a tokenizer and pages of mapped files that are read in place.
-  package static let programByteCount = 24_000_000
+  package static let programByteCount = 17_000_000
 
   package init() {}
 

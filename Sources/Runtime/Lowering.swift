@@ -9,7 +9,10 @@ package struct Lowering {
   let threadCount: Int
   let arena: Arena
   let weights: PackedWeights
-  let scratch = Scratch()
+  /// What the steps of the node at hand use.
+  private(set) var scratch = Scratch()
+  /// The same of all nodes.
+  private(set) var scratches: [Scratch] = []
   private(set) var idChecks: [IDCheck] = []
   /// Steps hold pointers into these, so whoever keeps the steps keeps these too.
   private(set) var constants: [ValueID: FloatStorage] = [:]
@@ -23,7 +26,11 @@ package struct Lowering {
   }
 
   mutating func lower() -> [LoweredNode] {
-    graph.nodes.map { LoweredNode(steps: lower($0)) }
+    graph.nodes.map { node in
+      scratch = Scratch()
+      scratches.append(scratch)
+      return LoweredNode(steps: lower(node))
+    }
   }
 
   private mutating func lower(_ node: Node) -> [Step] {

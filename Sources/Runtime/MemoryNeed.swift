@@ -22,11 +22,13 @@ package struct MemoryNeed: Hashable, Sendable {
   package init(_ graphs: [Graph], kernels: KernelTable, threadCount: Int) {
     var count = Count(kernels: kernels, threadCount: threadCount)
     for graph in graphs {
-      count.add(graph)
-      arena += ArenaPlan(Lifetimes(graph).buffers).byteCount
+      let buffers = Lifetimes(graph).buffers
+      let plan = ArenaPlan(buffers)
+      arena += plan.byteCount
+      scratch +=
+        ScratchPlan(count.add(graph), threadCount: threadCount, buffers: buffers, arena: plan).byteCount
     }
     packed = count.packed
-    scratch = count.scratch
     made = count.made
     peak = max(packed + arena + scratch, count.packingPeak) + made
   }
@@ -37,7 +39,6 @@ private struct Count {
   let kernels: KernelTable
   let threadCount: Int
   var packed = 0
-  var scratch = 0
   var made = 0
   var packingPeak = 0
   private var seen: Set<Key> = []
@@ -53,50 +54,48 @@ private struct Count {
     self.threadCount = threadCount
   }
 
-  mutating func add(_ graph: Graph) {
-    var floats = 0
-    for node in graph.nodes {
-      switch node.op {
-      case .linear(let op):
-        pack(op.weights, isInteger: op.inputQuantization != nil)
-        if op.inputQuantization == nil {
-          floats = max(floats, expansion(op.weights, columns: op.columns))
-        }
-        small(op.biases)
-      case .conv2D(let op):
-        small([op.bias])
-        let input = graph[node.inputs[0]].shape
-        let output = graph[node.output].shape
-        if op.inputQuantization != nil {
-          let geometry = op.geometry(input: input, output: output)
-          let isEnlarged = EnlargedPhase.applies(to: geometry) && !op.epilogue.hasResidual
-          pack([op.weight], isInteger: true, phases: isEnlarged ? EnlargedPhase.all.count : nil)
-          floats = max(floats, integerWinograd(geometry))
-          continue
-        }
-        if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
-          made += 4 * op.weight.shape.count
-        } else {
-          pack([op.weight], parts: op.groups)
-          floats = max(
-            floats,
-            winograd(op, input, output)
-              ?? expansion([op.weight], columns: op.weight.rows / op.groups))
-        }
-      case .attention(let op):
-        floats = max(floats, AttentionCall.scratchCount(headDimension: op.headDimension))
-      case .constant(let weight): made += 4 * weight.shape.count
-      case .embedding(let op): hold(op.table)
-      case .positionEmbedding(let op): hold(op.table)
-      case .quantize: break
-      default:
-        guard graph[node.output].quantization != nil else { break }
-        let columns = graph[node.output].shape.columns
-        floats = max(floats, Lowering.rowsQuantizedAtATime(columns: columns) * columns)
-      }
+  /// Adds a graph, and tells the bytes of scratch memory that a thread needs for each of its nodes.
+  mutating func add(_ graph: Graph) -> [Int] {
+    graph.nodes.map { ScratchPlan.blockByteCount(add($0, of: graph)) }
+  }
+
+  /// Adds a node, and tells the floats of scratch memory that each thread needs.
+  private mutating func add(_ node: Node, of graph: Graph) -> Int {
+    switch node.op {
+    case .linear(let op):
+      pack(op.weights, isInteger: op.inputQuantization != nil)
+      small(op.biases)
+      return op.inputQuantization == nil ? expansion(op.weights, columns: op.columns) : 0
+    case .conv2D(let op):
+      small([op.bias])
+      return add(op, graph[node.inputs[0]].shape, graph[node.output].shape)
+    case .attention(let op):
+      return max(AttentionCall.scratchCount(headDimension: op.headDimension), 1)
+    case .constant(let weight): made += 4 * weight.shape.count
+    case .embedding(let op): hold(op.table)
+    case .positionEmbedding(let op): hold(op.table)
+    case .quantize: break
+    default:
+      guard graph[node.output].quantization != nil else { break }
+      let columns = graph[node.output].shape.columns
+      return Lowering.rowsQuantizedAtATime(columns: columns) * columns
     }
-    // Whole pages for each thread, as `Scratch` allocates them.
-    scratch += (4 * floats + 4095) / 4096 * 4096 * threadCount
+    return 0
+  }
+
+  private mutating func add(_ op: Conv2D, _ input: Shape, _ output: Shape) -> Int {
+    if op.inputQuantization != nil {
+      let geometry = op.geometry(input: input, output: output)
+      let isEnlarged = EnlargedPhase.applies(to: geometry) && !op.epilogue.hasResidual
+      pack([op.weight], isInteger: true, phases: isEnlarged ? EnlargedPhase.all.count : nil)
+      return integerWinograd(geometry)
+    }
+    if op.groups == input[3], output[3] == input[3], op.upsample == 1 {
+      made += 4 * op.weight.shape.count
+      return 0
+    }
+    pack([op.weight], parts: op.groups)
+    return winograd(op, input, output) ?? expansion([op.weight], columns: op.weight.rows / op.groups)
   }
 
   /// Stacked weights, the `parts` groups of one, or `phases` of four taps each.
@@ -156,6 +155,6 @@ private struct Count {
     let grid = WinogradGrid(
       tileCount: extents.tileCount, tileRows: extents.tileRows, panelCount: extents.panelCount,
       longestBlock: extents.longestBlock, threadCount: threadCount)
-    return extents.scratchCount(tiles: grid.longestTiles)
+    return max(extents.scratchCount(tiles: grid.longestTiles), 1)
   }
 }

@@ -56,6 +56,7 @@ package final class PackedWeights {
           kernels.unpack(
             weight, rows: part.lowerBound - first..<part.upperBound - first, format,
             into: rows + format.byteCount((part.lowerBound - range.lowerBound) * depth))
+          release(weight, rows: part.lowerBound - first..<part.upperBound - first)
         }
         first += weight.rows
       }
@@ -90,6 +91,7 @@ package final class PackedWeights {
             rows: channels, columns: taps)
         }
       }
+      release(weight, rows: rows.lowerBound + range.lowerBound..<rows.lowerBound + range.upperBound)
     }
     if rows.upperBound == weight.rows { release(weight) }
     matrices[key] = matrix
@@ -113,6 +115,7 @@ package final class PackedWeights {
           kernels.integers(
             weight, scales, rows: part.lowerBound - first..<part.upperBound - first,
             into: output + (part.lowerBound - range.lowerBound) * depth)
+          release(weight, rows: part.lowerBound - first..<part.upperBound - first)
         }
         first += weight.rows
       }
@@ -142,6 +145,7 @@ package final class PackedWeights {
           }
         }
       }
+      release(weight, rows: range)
     }
     release(weight)
     integers[key] = packed
@@ -179,10 +183,20 @@ package final class PackedWeights {
     return (packed, scales)
   }
 
-  /// The file's pages of a weight are not needed once it is packed.
-  private func release(_ weight: Weight) {
-    (weight.owner as? MappedFile)?.dropPages(weight.bytes)
-  }
+}
+
+/// The file's pages of a weight are not needed once it is packed.
+private func release(_ weight: Weight) {
+  (weight.owner as? MappedFile)?.dropPages(weight.bytes)
+}
+
+/// As above, of some rows: of a large weight the rest may take much longer. What is packed in small pieces is left
+/// to the end, lest there be more calls than work.
+private func release(_ weight: Weight, rows: Range<Int>) {
+  let stride = weight.bytes.count / weight.rows
+  guard rows.count * stride >= 64 << 10, weight.bytes.count % weight.rows == 0 else { return }
+  (weight.owner as? MappedFile)?.dropPages(
+    UnsafeRawBufferPointer(rebasing: weight.bytes[rows.lowerBound * stride..<rows.upperBound * stride]))
 }
 
 /// Pieces of work that a closure does.

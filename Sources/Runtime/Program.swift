@@ -38,7 +38,8 @@ package final class Program {
   private let steps: [LoweredNode]
   private let constants: [FloatStorage]
   private let idChecks: [IDCheck]
-  private let scratch: Scratch
+  /// Bytes of weights that were packed for it; 0 once what that left in memory is given back.
+  private var packedByteCount: Int
 
   /// Who is shown the values of every run; `nil` for nobody.
   package var observer: (any ProgramObserver)?
@@ -55,11 +56,14 @@ package final class Program {
     plan = arena.plan
     var lowering = Lowering(
       graph: graph, kernels: kernels, threadCount: pool.threadCount, arena: arena, weights: weights)
+    let packed = weights.byteCount
+    // Most is in memory while the last weights are packed, and when the program first runs.
+    if packed == 0 { SpentMemory.giveBackCode() }
     steps = lowering.lower()
     constants = Array(lowering.constants.values)
     idChecks = lowering.idChecks
-    scratch = lowering.scratch
-    scratch.allocate(threadCount: pool.threadCount)
+    arena.addScratch(lowering.scratches, threadCount: pool.threadCount)
+    packedByteCount = weights.byteCount - packed
   }
 
   /// The kernel that computes a node, by name; `nil` for nodes of which nothing is computed.
@@ -70,7 +74,7 @@ package final class Program {
   }
 
   /// Bytes of memory that steps use besides the arena while they run.
-  package var scratchByteCount: Int { scratch.byteCount }
+  package var scratchByteCount: Int { arena.scratchByteCount }
 
   /// The memory of an f32 input, to be filled before `run`.
   package func input(_ name: String) throws(ProgramError) -> UnsafeMutableBufferPointer<Float> {
@@ -112,10 +116,18 @@ package final class Program {
   /// Computes the outputs. Throws before computing anything if an id is outside its table.
   package func run() throws(ProgramError) {
     for check in idChecks { try check.verify() }
+    if packedByteCount > 0 { giveBackLoading() }
     if let observer { return runObserved(by: observer) }
     for node in steps {
       for step in node.steps { pool.run(step, tileCount: step.tileCount) }
     }
+  }
+
+  /// Before the first run. The next small model would only ask for its blocks again.
+  private func giveBackLoading() {
+    if packedByteCount >= 16 << 20 { SpentMemory.giveBackBlocks() }
+    SpentMemory.giveBackCode()
+    packedByteCount = 0
   }
 
   private func runObserved(by observer: any ProgramObserver) {
@@ -168,34 +180,5 @@ struct IDCheck {
     for index in 0..<count where ids[index] < 0 || Int(ids[index]) >= limit {
       throw .idOutOfRange(input: input, id: ids[index], limit: limit)
     }
-  }
-}
-
-/// Memory that steps use while they run, one block for each thread.
-final class Scratch {
-  private var floatCount = 0
-  private var stride = 0
-  private var memory: UnsafeMutableRawPointer?
-
-  /// Asks for a block of at least `count` floats; before `allocate`.
-  ///
-  /// A step that asks for none (the scalar level's) gets a block too: it hands a pointer on all the same.
-  func reserve(_ count: Int) { floatCount = max(floatCount, count, 1) }
-
-  func allocate(threadCount: Int) {
-    stride = (floatCount * MemoryLayout<Float>.stride + 4095) / 4096 * 4096
-    guard stride > 0 else { return }
-    byteCount = stride * threadCount
-    memory = BlockMemory.allocate(byteCount: byteCount)
-  }
-
-  /// Bytes of all threads' blocks.
-  private(set) var byteCount = 0
-
-  deinit { memory?.deallocate() }
-
-  func block(_ worker: Int) -> UnsafeMutablePointer<Float> {
-    guard let memory else { preconditionFailure("no scratch was reserved") }
-    return (memory + worker * stride).assumingMemoryBound(to: Float.self)
   }
 }

@@ -41,7 +41,10 @@ package final class MappedFile: Sendable {
 
   /// Tells the system that the pages which lie wholly inside `range` are not needed for now; they
   /// are read again from the file when touched.
-  package func dropPages(_ range: UnsafeRawBufferPointer) {
+  package func dropPages(_ range: UnsafeRawBufferPointer) { MappedFile.dropPages(range) }
+
+  /// As above, of whatever file.
+  static func dropPages(_ range: UnsafeRawBufferPointer) {
     guard let start = range.baseAddress else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let first = (Int(bitPattern: start) + page - 1) / page * page

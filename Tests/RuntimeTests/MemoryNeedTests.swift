@@ -88,6 +88,51 @@ import Testing
     }
   }
 
+  /// Neither values that live nor another thread's block lie where a step writes.
+  @Test(arguments: [1, 2, 5]) func scratchLiesWhereNothingLives(threads: Int) throws {
+    let graph = try graph(side: 24)
+    let buffers = Lifetimes(graph).buffers
+    let arena = ArenaPlan(buffers)
+    for size in [4096, 8192, 65536] {
+      let sizes = graph.nodes.indices.map { $0 % 3 == 0 ? 0 : size }
+      let plan = ScratchPlan(sizes, threadCount: threads, buffers: buffers, arena: arena)
+      var inside = 0
+      for (node, blocks) in plan.offsets.enumerated() {
+        #expect(blocks.count == (sizes[node] == 0 ? 0 : threads))
+        let ranges = blocks.map { $0..<$0 + size }
+        for (index, range) in ranges.enumerated() {
+          #expect(range.upperBound <= arena.byteCount + plan.byteCount)
+          #expect(ranges[..<index].allSatisfy { !$0.overlaps(range) })
+          guard range.lowerBound < arena.byteCount else { continue }
+          inside += 1
+          #expect(range.upperBound <= arena.byteCount)
+          for (buffer, offset) in zip(buffers, arena.offsets)
+          where buffer.first <= node && node <= buffer.last {
+            #expect(!range.overlaps(offset..<offset + buffer.byteCount), "node \(node)")
+          }
+        }
+      }
+      #expect(inside > 0 || size > 8192)
+    }
+  }
+
+  /// What is given back comes again when it is needed: the same bits, from fewer pages.
+  @Test func givingBackChangesNoNumber() throws {
+    let pool = ThreadPool(threadCount: 2)
+    let weights = PackedWeights(kernels: .best, pool: pool)
+    let program = Program(graph: try graph(side: 9), kernels: .best, pool: pool, weights: weights)
+    func run() throws -> [UInt32] {
+      let input = try program.input("x")
+      for index in input.indices { input[index] = Float(index % 7) - 3 }
+      try program.run()
+      return try program.output("y").map(\.bitPattern)
+    }
+    let expected = try run()
+    SpentMemory.giveBackBlocks()
+    SpentMemory.giveBackCode()
+    #expect(try run() == expected)
+  }
+
   @Test func weightsOfTwoProgramsCountOnce() throws {
     let graph = try graph(side: 9)
     let one = MemoryNeed([graph], kernels: .best, threadCount: 1)
