@@ -89,10 +89,20 @@ package final class PackedIntegers: Sendable {
   /// What no product of a row of 8-bit numbers of that zero point with these weights is greater than, in
   /// magnitude.
   package func greatestSum(zeroPoint: Int8) -> Int {
+    PackedIntegers.greatestSum(greatestSums, zeroPoint: zeroPoint)
+  }
+
+  /// As above, of weights `[count, depth]` that are not packed.
+  package static func greatestSum(
+    of rows: UnsafePointer<Int8>, count: Int, depth: Int, zeroPoint: Int8
+  ) -> Int {
+    greatestSum(greatestSumsOfRows(rows, count: count, depth: depth), zeroPoint: zeroPoint)
+  }
+
+  private static func greatestSum(_ sums: (positive: Int, negative: Int), zeroPoint: Int8) -> Int {
     let (above, below) = (127 - Int(zeroPoint), 128 + Int(zeroPoint))
     return max(
-      above * greatestSums.positive + below * greatestSums.negative,
-      below * greatestSums.positive + above * greatestSums.negative)
+      above * sums.positive + below * sums.negative, below * sums.positive + above * sums.negative)
   }
 }
 

@@ -8,6 +8,9 @@ package struct IntegerWinogradCall {
   package let tileCount: Int
   package let panelCount: Int
 
+  /// What sums must stay below in magnitude.
+  package static let sumLimit = 1 << 25
+
   /// Whether a level has the kernel, it computes a convolution of that geometry, and fewer multiplications
   /// pay for the transforms: there must be tiles enough to share those of the filters, which few pixels of
   /// stand out.
@@ -51,7 +54,7 @@ package struct IntegerWinogradCall {
     weights: PackedIntegers, y: UnsafeMutablePointer<Float>?, epilogue: IntegerEpilogue
   ) {
     guard IntegerWinogradCall.pays(for: geometry, kernels: kernels), epilogue.rowQuantization == nil,
-      weights.greatestSum(zeroPoint: epilogue.zeroPoint) < 1 << 25
+      weights.greatestSum(zeroPoint: epilogue.zeroPoint) < IntegerWinogradCall.sumLimit
     else { return nil }
     precondition(y != nil || epilogue.integers != nil)
     precondition(weights.columns == geometry.outputChannels)

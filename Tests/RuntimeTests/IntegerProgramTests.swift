@@ -195,6 +195,10 @@ struct IntegerWeights: WeightSource {
         let names = graph.nodes.indices.compactMap { program.kernelName(ofNode: $0) }
         let isFast = kernels.name.hasPrefix("avx")
         #expect(names.filter { $0 == "winograd_i8" }.count == (isFast ? 2 : 0), "\(kernels.name)")
+        // Floats are preferred where integers cannot have it.
+        let chosen = Optimizer.optimize(g.graph, for: kernels, leastWork: 0)
+        let stays = isFast || kernels.hasDotProducts
+        #expect((chosen.listing == graph.listing) == stays, "\(kernels.name)")
         let need = MemoryNeed([graph], kernels: kernels, threadCount: threads)
         #expect(need.scratch == program.scratchByteCount, "\(kernels.name)")
         let actual = try run(graph, inputs, kernels: kernels, threads: threads)["y"]
