@@ -89,6 +89,9 @@ private let shapes =
   [1, 3, 8, 31, 32, 40, 64, 65, 80].map { AttentionCase(queries: 19, keys: 67, dimension: $0) }
   + [1, 2, 15, 16, 17, 33].map { AttentionCase(queries: $0, keys: 64, dimension: 24) }
   + [1, 2, 63, 65, 128, 129, 130, 193].map { AttentionCase(queries: 5, keys: $0, dimension: 17) }
+  // Around whole tiles of keys, and several of them.
+  + [255, 256, 257, 300, 512, 530].map { AttentionCase(queries: 5, keys: $0, dimension: 17) }
+  + [223, 225, 450].map { AttentionCase(queries: $0, keys: 270, dimension: 8) }
   + [
     AttentionCase(queries: 3, keys: 70, dimension: 160),
     AttentionCase(queries: 2, keys: 65, dimension: 512),

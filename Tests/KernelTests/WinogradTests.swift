@@ -75,6 +75,10 @@ private let shapes: [ConvolutionCase] = [
   .with(1, 1, from: 4, to: 3) { $0.upsample = 2 },
   .with(5, 6, from: 7, to: 64) { $0.upsample = 2 },
   .with(9, 11, from: 19, to: 35) { ($0.upsample, $0.batch, $0.otherChannels) = (2, 2, 3) },
+  // More channels than have their filters transformed at a time: where tiles are few, phases together, and many.
+  ConvolutionCase(7, 8, from: 290, to: 35),
+  .with(4, 5, from: 330, to: 35) { $0.upsample = 2 },
+  ConvolutionCase(24, 22, from: 700, to: 17),
   .halved(1, 1, from: 16, to: 3),
   .halved(23, 14, from: 32, to: 35),
   .halved(14, 20, from: 16, to: 7, pad: 0),

@@ -69,6 +69,7 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         }
     }
 
+    // Short products notice what the questions below cost (attention takes .92 to .97 of the time).
     if (!tile->bias && !tile->residual && tile->activation == ACTIVATION_NONE) {
         UNROLL
         for (size_t r = 0; r < rows; r++) {

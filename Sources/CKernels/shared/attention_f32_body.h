@@ -10,7 +10,7 @@
 enum {
     QUERY_TILES = ATTENTION_QUERY_BLOCK / TILE_ROWS,  // register tiles of a block
     QUERIES = QUERY_TILES * TILE_ROWS,
-    ROWS_AT_ONCE = LANES == 16 ? 7 : 2,  // queries whose weights are computed together
+    ROWS_AT_ONCE = LANES == 16 ? 7 : 2,  // queries whose weights are computed together, as many as registers hold
 };
 
 /// The parts of the caller's scratch memory.

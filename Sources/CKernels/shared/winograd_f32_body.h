@@ -147,14 +147,14 @@ struct winograd_next {
     size_t phase, phases;
 };
 
-/// Some channels of a panel, or the first of the next panel.
+/// Those of a panel's next channels, or of the first ones of the next panel of `panels`.
 static struct winograd_taps winograd_next_taps(const struct winograd_pass *pass, const struct winograd_scratch *s,
-                                               size_t panel, struct range depth) {
+                                               struct range panels, size_t panel, struct range depth) {
     const struct conv2d_f32_args *args = pass->args;
-    if (STREAMED_GROUP == 0 || args->stride_height != 1 || args->weight.format != WEIGHT_F32) {
+    bool is_last = depth.end == pass->channels, is_end = is_last && panel + 1 == panels.end;
+    if (STREAMED_GROUP == 0 || is_end || args->stride_height != 1 || args->weight.format != WEIGHT_F32) {
         return (struct winograd_taps){0};
     }
-    bool is_last = depth.end == pass->channels;
     size_t begin = is_last ? 0 : depth.end;
     struct range own = {begin, smaller(begin + s->depth, pass->channels)};
     return winograd_weights(args, s, panel + is_last, own);
@@ -231,7 +231,7 @@ static void winograd_run(const struct winograd_pass *passes, size_t phases, floa
                                 smaller((panel + 1) * TILE_COLUMNS, args->output_channels)};
         for (size_t begin = 0; begin < passes->channels; begin += s->depth) {
             struct range depth = {begin, smaller(begin + s->depth, passes->channels)};
-            struct winograd_next next = {winograd_next_taps(passes, s, panel, depth), 0, phases};
+            struct winograd_next next = {winograd_next_taps(passes, s, panels, panel, depth), 0, phases};
             for (size_t phase = 0; phase < phases; phase++) {
                 next.phase = phase;
                 winograd_panel(passes + phase, s + phase, &next, panel, depth, columns.end - columns.begin);
