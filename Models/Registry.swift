@@ -127,8 +127,8 @@ package enum Architecture: Sendable {
       return try model.graph(
         weights: weights, batch: ids[0], tokens: ids[1], hasMask: inputs["attention_mask"] != nil)
     case .textSentimentHead(let model):
-      let means = try shape("layer_means", rank: 2)
-      return try model.graph(weights: weights, batch: means[0])
+      let states = try shape("layer_states", rank: 3)
+      return try model.graph(weights: weights, batch: states[0], tokens: states[1])
     case .flowMLP(let model):
       let states = try shape("encoder_hidden_states", rank: 3)
       return try model.graph(weights: weights, batch: states[0], tokens: states[1])

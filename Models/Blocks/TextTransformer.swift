@@ -68,24 +68,22 @@ package struct TextTransformer: Sendable {
   package var depth: Int { layerCount }
 
   /// `input_ids` and what else the shape says to last_hidden_state `[batch, tokens, hidden]`; with `pooling`
-  /// also sentence_embedding `[batch, hidden]`; with `meansAfter` also layer_means `[batch, layers * hidden]`:
-  /// the mean states after those layers side by side, 0 being the embeddings.
+  /// also sentence_embedding `[batch, hidden]`; with `statesAfter` also layer_states
+  /// `[batch, tokens, layers * hidden]`: the states after those layers side by side, 0 being the embeddings.
   package func graph(
     weights: any WeightSource, _ shape: TextShape, pooling: SentencePooling? = nil,
-    meansAfter layers: [Int] = []
+    statesAfter layers: [Int] = []
   ) throws -> Graph {
     precondition(layers.allSatisfy { (0...layerCount).contains($0) })
     let g = GraphBuilder(weights: weights)
     let inputs = try inputs(g, shape)
-    var means: [Int: Value] = [:]
+    var seen: [Int: Value] = [:]
     let states = try states(g, inputs) { layer, states in
-      guard layers.contains(layer) else { return }
-      means[layer] = try SentencePooling(.mean, normalizes: false).build(
-        g, states, mask: inputs.mask)
+      if layers.contains(layer) { seen[layer] = states }
     }
     g.output("last_hidden_state", states)
     if !layers.isEmpty {
-      g.output("layer_means", try g.concatenate(layers.compactMap { means[$0] }, axis: 1))
+      g.output("layer_states", try g.concatenate(layers.compactMap { seen[$0] }, axis: 2))
     }
     if let pooling {
       g.output("sentence_embedding", try pooling.build(g, states, mask: inputs.mask))

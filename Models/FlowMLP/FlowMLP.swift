@@ -84,21 +84,10 @@ package struct FlowMLP: Sendable {
 
   private func caption(_ g: GraphBuilder, states: Value, mask: Value) throws -> Value {
     let scope = Scope("caption")
-    let batch = states.shape[0]
-    let keyBias = try g.add(.keyBias, [mask], "mask")
-    let queries = try g.reshape(
-      try g.constant(scope / "queries", [captionQueries, captionChannels]),
-      to: [1, captionQueries, captionChannels])
-    // Every element of the batch asks the same questions.
-    let asked = try g.concatenate([Value](repeating: queries, count: batch), axis: 0)
-    let attended = try g.attention(
-      q: asked, k: try g.linear(states, at: scope / "to_k", to: captionChannels),
-      v: try g.linear(states, at: scope / "to_v", to: captionChannels), heads: captionHeads,
-      keyBias: keyBias, at: scope)
-    let tokenWeights = try g.add(.maskWeights, [mask], "mask")
-    let mean = try g.add(
-      .meanRows(MeanRows(hasWeights: true)), [states, tokenWeights], "caption.mean")
-    let answers = try g.reshape(attended, to: [batch, captionQueries * captionChannels])
+    let pooling = AttentionPooling(
+      channels: captionChannels, heads: captionHeads, queryCount: captionQueries)
+    let answers = try pooling.build(g, states, mask: mask, at: scope)
+    let mean = try g.meanState(states, mask: mask, at: scope)
     return try remembered(
       g, try perceptron(g, try g.concatenate([answers, mean], axis: 1), at: scope))
   }

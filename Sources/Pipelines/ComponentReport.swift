@@ -55,7 +55,7 @@ package struct ComponentReport: Sendable {
     case .clipText(let clip):
       return [["input_ids": [1, clip.tokenLimit]]]
     case .textSentimentHead(let head):
-      return [["layer_means": [1, head.inputWidth]]]
+      return [["layer_states": [1, TextSentiment.tokenLimit, head.inputWidth]]]
     case .flowMLP(let flow):
       return [["encoder_hidden_states": [2, TextToImage.captionTokens, flow.captionChannels]]]
     case .autoencoder(let vae):

@@ -62,8 +62,8 @@ package final class TextEncoder {
     }
   }
 
-  /// Whether the mean states after layers can be asked for.
-  package var givesLayerMeans: Bool {
+  /// Whether the states after layers can be asked for.
+  package var givesLayerStates: Bool {
     if case .transformer = model { true } else { false }
   }
 
@@ -83,28 +83,28 @@ package final class TextEncoder {
     package let tokens: Int
     package let states: UnsafeBufferPointer<Float>
     package let embeddings: UnsafeBufferPointer<Float>
-    /// `[texts, layers * hidden]`: the mean states after the layers asked for.
-    package let layerMeans: UnsafeBufferPointer<Float>
+    /// `[texts, tokens, layers * hidden]`: the states after the layers asked for.
+    package let layerStates: UnsafeBufferPointer<Float>
     /// `[texts, tokens]`, 1 for tokens of the text and 0 for padding.
     package let mask: [Int32]
   }
 
   /// Encodes texts given as ids; the result is valid until the next call.
   ///
-  /// - Parameter layers: Layers whose mean states are wanted too, at most `depth`; the encoder must have
-  ///   `givesLayerMeans`.
-  package func encode(_ texts: [[Int32]], meansAfter layers: [Int] = []) throws -> Encoding {
+  /// - Parameter layers: Layers whose states are wanted too, at most `depth`; the encoder must have
+  ///   `givesLayerStates`.
+  package func encode(_ texts: [[Int32]], statesAfter layers: [Int] = []) throws -> Encoding {
     let batch = TextBatch(texts, tokenLimit: tokenLimit)
     component.releasePrograms(beyond: TextEncoder.keptByteCount)
-    let (program, output) = try program(batch, meansAfter: layers)
+    let (program, output) = try program(batch, statesAfter: layers)
     try batch.fill(program, paddingID: paddingID)
     try program.run()
     return Encoding(
       tokens: batch.tokens, states: try component.finite("last_hidden_state", of: program),
       embeddings: try component.finite(output, of: program),
-      layerMeans: layers.isEmpty
+      layerStates: layers.isEmpty
         ? UnsafeBufferPointer(start: nil, count: 0)
-        : try component.finite("layer_means", of: program),
+        : try component.finite("layer_states", of: program),
       mask: batch.mask)
   }
 
@@ -119,7 +119,7 @@ package final class TextEncoder {
 
   /// The program of a batch, and its output that is the embeddings.
   private func program(
-    _ batch: TextBatch, meansAfter layers: [Int]
+    _ batch: TextBatch, statesAfter layers: [Int]
   ) throws -> (Program, String) {
     let (count, tokens) = (batch.texts.count, batch.tokens)
     switch model {
@@ -127,7 +127,7 @@ package final class TextEncoder {
       let program = try component.program("\(batch.key) \(layers)") {
         try model.graph(
           weights: component.weights, TextShape(batch: count, tokens: tokens),
-          pooling: settings.pooling, meansAfter: layers)
+          pooling: settings.pooling, statesAfter: layers)
       }
       return (program, "sentence_embedding")
     case .clip(let model):

@@ -16,6 +16,8 @@ extension TextMoodReader {
 
 /// Texts that go through a classifier at once.
 private let batchCount = 8
+/// Bytes of working memory that are kept for texts of other lengths.
+private let keptByteCount = 64 << 20
 
 /// Reads the mood of texts from the states of a text encoder that other things are read from too.
 package final class TextSentiment: TextMoodReader {
@@ -33,7 +35,7 @@ package final class TextSentiment: TextMoodReader {
     guard case .textSentimentHead(let model) = component.architecture else {
       throw component.wrongArchitecture("TextSentimentHead")
     }
-    guard encoder.givesLayerMeans, model.hidden == encoder.hidden else {
+    guard encoder.givesLayerStates, model.hidden == encoder.hidden else {
       throw FormatError(
         path: folder.configuration.file, part: "'hidden_size'",
         expected: "the encoder's \(encoder.hidden)", found: "\(model.hidden)")
@@ -53,12 +55,14 @@ package final class TextSentiment: TextMoodReader {
   }
 
   private func moods(ofIDs texts: [[Int32]]) throws -> [Mood] {
-    let encoding = try encoder.encode(texts, meansAfter: model.encoderLayers)
-    let batch = texts.count
-    let program = try component.program("\(batch)") {
-      try model.graph(weights: component.weights, batch: batch)
+    let encoding = try encoder.encode(texts, statesAfter: model.encoderLayers)
+    let (batch, tokens) = (texts.count, encoding.tokens)
+    component.releasePrograms(beyond: keptByteCount)
+    let program = try component.program("\(batch)x\(tokens)") {
+      try model.graph(weights: component.weights, batch: batch, tokens: tokens)
     }
-    _ = try program.input("layer_means").update(fromContentsOf: encoding.layerMeans)
+    _ = try program.input("layer_states").update(fromContentsOf: encoding.layerStates)
+    _ = try program.idInput("attention_mask").update(fromContentsOf: encoding.mask)
     try program.run()
     return scale.moods(try component.finite("logits", of: program))
   }
@@ -66,9 +70,6 @@ package final class TextSentiment: TextMoodReader {
 
 /// Reads the mood of texts with a classifier of its own, such as a `...ForSequenceClassification` folder.
 package final class TextClassification: TextMoodReader {
-  /// Bytes of working memory that are kept for texts of other lengths.
-  private static let keptByteCount = 64 << 20
-
   private let component: Component
   private let model: TextClassifier
   private let tokenizer: Tokenizer
@@ -98,7 +99,7 @@ package final class TextClassification: TextMoodReader {
 
   private func moods(ofIDs texts: [[Int32]]) throws -> [Mood] {
     let batch = TextBatch(texts, tokenLimit: tokenLimit)
-    component.releasePrograms(beyond: TextClassification.keptByteCount)
+    component.releasePrograms(beyond: keptByteCount)
     let program = try component.program(batch.key) {
       try model.graph(
         weights: component.weights, TextShape(batch: texts.count, tokens: batch.tokens))

@@ -15,7 +15,7 @@ struct RunCommand: ParsableCommand {
         CLIP text         input_ids [attention_mask]
                             -> last_hidden_state pooler_output | text_embeds
         text classifier   input_ids [attention_mask] [token_type_ids] -> logits
-        sentiment head    layer_means -> logits
+        sentiment head    layer_states attention_mask -> logits
         denoiser          sample timestep encoder_hidden_states [timestep_cond]
                             -> out_sample
         default denoiser  sample timestep encoder_hidden_states

@@ -37,9 +37,10 @@ struct Sample: CustomStringConvertible, Sendable {
         name: "TextSentimentHead",
         settings: [
           "hidden_size": .integer(8), "classifier_hidden_size": .integer(8),
+          "pooling_channels": .integer(4), "pooling_heads": .integer(2),
           "encoder_layers": .array([.integer(0), .integer(1)]), "num_labels": .integer(3),
           "id2label": .object(["0": .string("a"), "1": .string("b"), "2": .string("c")]),
-        ], input: "layer_means", shape: [1, 16]),
+        ], input: "layer_states", shape: [1, 4, 16]),
       Sample(
         name: "PipitFlowMLP",
         settings: [

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from captions import COLOURS, paintable
-from common import Clock, add_arguments, prepare, sampled, save_state, write_json
+from common import Clock, add_arguments, prepare, sampled, save_state, share, write_json
 from modules import PipitAutoencoder, PipitFlowMLP, load
 from pictures import Pictures, painted
 
@@ -225,17 +225,11 @@ class Trainer:
         average, model = list(self.average.parameters()), list(self.model.parameters())
         torch._foreach_lerp_(average, model, 1 - decay)
 
-    def progress(self, clock):
-        """0 at the start, 1 when all is done: by steps where they are given, else by the clock."""
-        if self.options.steps:
-            return self.step / self.options.steps
-        return clock.seconds() / (60 * self.options.minutes)
-
     def run(self):
-        clock = Clock(self.spent)
+        clock, steps = Clock(self.spent), share(self.options.steps)
         recent = []
-        while (progress := self.progress(clock)) < 1:
-            recent.append(self.one_step(progress))
+        while self.step < steps:
+            recent.append(self.one_step(self.step / steps))
             if self.step % 100 == 0:
                 mean = sum(recent) / len(recent)
                 print(f"{clock.seconds():.0f} s step {self.step} loss {mean:.4f}", flush=True)
@@ -248,8 +242,7 @@ class Trainer:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--steps", type=int, help="instead of minutes: the same on a busy machine")
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--state-noise", type=float, default=STATE_NOISE)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+import sentiment_texts
 import text_sentiment
 from common import BUNDLE, add_arguments, prepare, read_json, write_json
 from engine import Autoencoder, Denoiser, Engine, ImageReader, TextEncoder
@@ -27,8 +28,8 @@ PARTS = ("texts", "pictures", "moods")
 
 def on_texts(engine, options):
     """Signs of the held-out texts' moods, by source, and of the short phrases."""
-    rows = text_sentiment.evaluation_phrases()
-    items = [item for item in text_sentiment.all_items(options.work)
+    rows = sentiment_texts.evaluation_phrases()
+    items = [item for item in sentiment_texts.all_items(options.work)
              if item.is_held_out and item.source != "phrase"]
     found = engine.moods([row["text"] for row in rows] + [item.text for item in items])
     phrases, found = phrases_report(rows, found[: len(rows)]), found[len(rows):]

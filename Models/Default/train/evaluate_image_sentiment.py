@@ -27,7 +27,9 @@ from image_sentiment import shrunk
 from modules import PipitAutoencoder, PipitFlowMLP
 from sampler import Sampler
 from storage import expanded, read_component
-from text_sentiment import States, concept_valences, judged, load_head, scores
+from sentiment_states import States
+from sentiment_texts import concept_valences
+from text_sentiment import judged, load_head, scores
 
 COUNT = 500
 FIRST_SEED = 900_000

@@ -12,8 +12,10 @@ import json
 import torch
 
 from common import add_arguments, prepare, save_state, write_json
-from text_sentiment import (FOLDS, States, accuracy_by_source, add_training_arguments, all_items,
-                            evaluation_phrases, judged, load_head, squashed, trained)
+from sentiment_states import States
+from sentiment_texts import FOLDS, all_items, evaluation_phrases, squashed
+from text_sentiment import (ATTENDING, MEAN_EPOCHS, REPEATS, accuracy_by_source, add_training_arguments, judged,
+                            load_head, settings_of, trained)
 
 NEUTRAL_WITHIN = 0.25
 CLEAR = squashed(0.5)  # a mean rating of half a point or more, of four
@@ -54,7 +56,8 @@ def with_error(items, right):
 def fold_scores(fold, asked, items, states, options):
     """What a head says of the texts of a fold, which it has not seen; kept in the work folder, for a stopped run."""
     told = [[item.text, item.valence, item.fold] for item in items], [
-        options.hidden, options.epochs, options.batch, options.rate, options.noise, options.decay, options.seed]
+        settings_of(options.hidden, ATTENDING), REPEATS, MEAN_EPOCHS, options.epochs, options.batch, options.rate, options.noise,
+        options.decay, options.seed]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     path = options.work / f"text-fold-{fold}-{digest}.pt"
     if not path.exists():

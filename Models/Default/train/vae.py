@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from common import SIDE, Clock, add_arguments, prepare, save_state, write_json
+from common import SIDE, Clock, add_arguments, prepare, save_state, share, write_json
 from modules import PipitAutoencoder
 from pictures import Pictures, hue_turned, moved
 
@@ -49,7 +49,7 @@ def picture_loss(found, wanted):
 
 
 def latent_loss(z):
-    """Keeps each channel near zero mean and unit deviation,."""
+    """Keeps each channel near zero mean and unit deviation."""
     mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))
     return (mean**2).mean() + ((deviation - 1) ** 2).mean()
 
@@ -139,9 +139,9 @@ class Trainer:
 
     def run(self):
         clock = Clock(self.spent)
-        budget = self.options.minutes * 60
-        while clock.seconds() < budget:
-            loss = self.one_step(clock.seconds() / budget)
+        steps = share(self.options.steps)
+        while self.step < steps:
+            loss = self.one_step(self.step / steps)
             if self.step % 500 == 0:
                 self.save(clock.seconds())
                 psnr = held_out_psnr(self.average, self.pictures)
@@ -154,7 +154,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--name", default="vae")
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1.2e-3)
     options = parser.parse_args()

@@ -81,16 +81,25 @@ def bert(name, seed, batch, tokens, lengths, types=False, **settings):
     save_case(name, {"architectures": ["BertModel"], **config}, model, inputs, {"last_hidden_state": out})
 
 
-def head(name, seed, batch, layers, **settings):
+def head(name, seed, lengths, layers, **settings):
     from text_sentiment import TextSentimentHead
 
     config = dict(encoder_layers=layers, num_labels=3, id2label=LABELS, **settings)
     model = randomized(TextSentimentHead(config), seed)
-    means = torch.randn(batch, len(layers) * config["hidden_size"])
-    with torch.no_grad():
-        out = model(means).numpy()
-    save_case(name, {"architectures": ["TextSentimentHead"], **config}, model,
-              {"layer_means": means.numpy()}, {"logits": out})
+    inputs = layer_states(lengths, len(layers) * config["hidden_size"])
+    save_case(name, {"architectures": ["TextSentimentHead"], **config}, model, inputs, judged(model, inputs))
+
+
+def layer_states(lengths, width):
+    """States of texts of these lengths, and their mask."""
+    mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+    states = torch.randn(*mask.shape, width)
+    return {"layer_states": states.numpy(), "attention_mask": mask.long().numpy()}
+
+
+@torch.no_grad()
+def judged(head, inputs):
+    return {"logits": head(*(torch.from_numpy(value) for value in inputs.values())).numpy()}
 
 
 def resnet(name, seed, size, **settings):
@@ -139,9 +148,10 @@ def small():
     bert("bert-1", 1, 2, 9, [9, 5], hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40)
     bert("bert-2", 2, 1, 17, [17], True, hidden_size=20, num_hidden_layers=1, num_attention_heads=1, intermediate_size=33)
     bert("bert-3", 3, 3, 5, [1, 5, 2], hidden_size=32, num_hidden_layers=3, num_attention_heads=8, intermediate_size=16)
-    head("head-1", 4, 2, [0], hidden_size=24, classifier_hidden_size=10)
-    head("head-2", 5, 1, [3, 1], hidden_size=18, classifier_hidden_size=18)
-    head("head-3", 6, 3, [12, 10, 8, 6], hidden_size=7, classifier_hidden_size=33)
+    head("head-1", 4, [5, 3], [0], hidden_size=24, pooling_channels=8, pooling_heads=2, classifier_hidden_size=10)
+    head("head-2", 5, [1], [3, 1], hidden_size=18, pooling_channels=15, pooling_heads=3, classifier_hidden_size=18)
+    head("head-3", 6, [2, 19, 7], [12, 10, 8, 6], hidden_size=7, pooling_channels=24, pooling_heads=1,
+         classifier_hidden_size=33)
     resnet("resnet-1", 7, (40, 33), embedding_size=10, hidden_sizes=[10, 14, 18], depths=[1, 2, 1],
            layer_type="basic", hidden_act="relu", downsample_in_first_stage=False)
     resnet("resnet-2", 8, (32, 32), embedding_size=8, hidden_sizes=[16, 24], depths=[2, 1],
@@ -241,11 +251,8 @@ def bundle():
         from text_sentiment import load_head
 
         head = load_head(BUNDLE / "text_sentiment")
-        means = torch.randn(3, head.classifier["dense"].in_features)
-        with torch.no_grad():
-            logits = head(means).numpy()
-        save_golden(HERE / "bundle-text_sentiment.safetensors", {"layer_means": means.numpy()},
-                    {"logits": logits})
+        inputs = layer_states([9, 4, 6], head.pooling.to_k.in_features)
+        save_golden(HERE / "bundle-text_sentiment.safetensors", inputs, judged(head, inputs))
 
     if (BUNDLE / "image_sentiment").exists():
         config = settings("image_sentiment")
