@@ -47,7 +47,7 @@ struct ComponentQuantizer {
   /// Does the work; without a folder to write to only the report comes of it. `progress` is told of bytes
   /// that have been read.
   func run(
-    to output: String?, report: inout QuantizationReport, progress: (Int) -> Void
+    to output: String?, report: inout QuantizationReport, progress: (Int) throws -> Void
   ) throws {
     var rows: [QuantizationReport.Row] = []
     for (shard, name) in zip(shards, files.names) {

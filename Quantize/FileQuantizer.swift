@@ -28,13 +28,13 @@ struct FileQuantizer: ModelQuantizer {
   var byteCount: Int { shard.source.file.bytes.count }
 
   func run(
-    output: String?, force: Bool, progress: (_ done: Int) -> Void
+    output: String?, force: Bool, progress: (_ done: Int) throws -> Void
   ) throws -> QuantizationReport {
     if let output { try refuse(output, force: force) }
     var done = 0
     let rows = try shard.run(to: output) { count in
       done += count
-      progress(done)
+      try progress(done)
     }
     var report = QuantizationReport()
     report.add(rows, bytesBefore: byteCount, bytesAfter: shard.plan.byteCount)

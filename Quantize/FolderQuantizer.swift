@@ -54,7 +54,7 @@ package struct FolderQuantizer: ModelQuantizer {
   package var byteCount: Int { parts.reduce(0) { $0 + $1.quantizer.byteCount } }
 
   package func run(
-    output: String?, force: Bool = false, progress: (_ done: Int) -> Void = { _ in }
+    output: String?, force: Bool = false, progress: (_ done: Int) throws -> Void = { _ in }
   ) throws -> QuantizationReport {
     var report = QuantizationReport()
     copiedComponents.forEach { report.addCopied($0) }
@@ -75,7 +75,7 @@ package struct FolderQuantizer: ModelQuantizer {
   }
 
   private func write(
-    to output: String?, _ report: inout QuantizationReport, _ progress: (Int) -> Void
+    to output: String?, _ report: inout QuantizationReport, _ progress: (Int) throws -> Void
   ) throws {
     var done = 0
     if folder.layout == .pipeline, let output {
@@ -90,7 +90,7 @@ package struct FolderQuantizer: ModelQuantizer {
       if let target, !part.name.isEmpty { try OutputFolder.makeFolder(target, for: target) }
       try part.quantizer.run(to: target, report: &report) { count in
         done += count
-        progress(done)
+        try progress(done)
       }
       try copyOthers(of: part, to: target, &report)
     }

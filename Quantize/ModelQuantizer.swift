@@ -11,7 +11,7 @@ protocol ModelQuantizer {
   /// Writes the quantized model to `output`, or nothing where that is `nil`. On any error nothing is left.
   /// `progress` is told how many bytes of weights have been read.
   func run(
-    output: String?, force: Bool, progress: (_ done: Int) -> Void
+    output: String?, force: Bool, progress: (_ done: Int) throws -> Void
   ) throws -> QuantizationReport
 }
 

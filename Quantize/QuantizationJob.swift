@@ -8,11 +8,11 @@ package struct QuantizationJob {
   private let model: StoredModel
   private let machine: Machine
   var request: QuantizationRequest
-  private let progress: (_ stage: String, _ done: Int, _ total: Int) -> Void
+  private let progress: (_ stage: String, _ done: Int, _ total: Int) throws -> Void
 
   package init(
     _ model: StoredModel, request: QuantizationRequest, machine: Machine,
-    progress: @escaping (_ stage: String, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
+    progress: @escaping (_ stage: String, _ done: Int, _ total: Int) throws -> Void = { _, _, _ in }
   ) {
     self.model = model
     self.request = request
@@ -44,7 +44,7 @@ package struct QuantizationJob {
     calibration.watch(machine)
     defer { machine.observer = nil }
     _ = try ModelRun(machine: machine, material: material).outcomes(model) { [progress] in
-      progress("calibration:", $0, $1)
+      try progress("calibration:", $0, $1)
     }
     request.calibration = calibration
   }
@@ -54,7 +54,7 @@ package struct QuantizationJob {
     let quantizer = try model.quantizer(request, kernels: machine.kernels)
     let total = quantizer.byteCount / 1_000_000
     return try quantizer.run(output: output, force: force) { [progress] done in
-      progress("MB quantized:", done / 1_000_000, total)
+      try progress("MB quantized:", done / 1_000_000, total)
     }
   }
 
@@ -94,7 +94,7 @@ package struct QuantizationJob {
     times.watch(machine)
     defer { machine.observer = nil }
     return try ModelRun(machine: machine, material: material).outcomes(model) { [progress] in
-      progress(stage, $0, $1)
+      try progress(stage, $0, $1)
     }
   }
 }

@@ -61,7 +61,7 @@ struct ShardQuantizer {
 
   /// Writes the file, or nothing without a path; what became of each tensor. `progress` is told of bytes that
   /// have been read.
-  func run(to path: String?, progress: (Int) -> Void) throws -> [QuantizationReport.Row] {
+  func run(to path: String?, progress: (Int) throws -> Void) throws -> [QuantizationReport.Row] {
     guard let path else { return try run(progress) { _, _ in } }
     var rows: [QuantizationReport.Row] = []
     try plan.write(to: path) { writer in
@@ -71,7 +71,7 @@ struct ShardQuantizer {
   }
 
   private func run(
-    _ progress: (Int) -> Void, _ sink: TensorQuantizer.Sink
+    _ progress: (Int) throws -> Void, _ sink: TensorQuantizer.Sink
   ) throws -> [QuantizationReport.Row] {
     var rows: [QuantizationReport.Row] = []
     // Matrices first: their biases take away what rounding adds to their outputs.
@@ -81,7 +81,7 @@ struct ShardQuantizer {
       if let name = tensor.biasName { shifts[name] = outcome.shift }
       rows.append(QuantizationReport.Row(prefix + tensor.weight.name, tensor, outcome))
       source.file.dropPages(tensor.weight.bytes)
-      progress(tensor.weight.bytes.count)
+      try progress(tensor.weight.bytes.count)
     }
     return rows
   }

@@ -22,7 +22,7 @@ struct ArrayRun {
     self.pictures = pictures
   }
 
-  mutating func outcomes(_ progress: (Int, Int) -> Void) throws -> [Outcome] {
+  mutating func outcomes(_ progress: (Int, Int) throws -> Void) throws -> [Outcome] {
     switch component.architecture {
     case .autoencoder(let vae):
       return try autoencoder(
@@ -39,7 +39,7 @@ struct ArrayRun {
 
   /// Pictures to latents, where there is an encoder, and back.
   private mutating func autoencoder(
-    side: Int, _ reduction: Int, latentChannels: Int, _ progress: (Int, Int) -> Void
+    side: Int, _ reduction: Int, latentChannels: Int, _ progress: (Int, Int) throws -> Void
   ) throws -> [Outcome] {
     let names = component.weights.names
     // Files of the original TAESD hold one direction each, and number their layers.
@@ -68,7 +68,7 @@ struct ArrayRun {
     for (index, latent) in latents.enumerated() {
       let sample = try run(["latent_sample": latent], "sample")
       images.append(Image(width: sample.shape[3], height: sample.shape[2], values: sample.floats))
-      progress(index + 1, latents.count)
+      try progress(index + 1, latents.count)
     }
     return outcomes + [Outcome(part: hasEncoder ? "decoder" : "", results: .images(images))]
   }
@@ -87,7 +87,7 @@ struct ArrayRun {
 
   // MARK: Other components
 
-  private mutating func others(_ progress: (Int, Int) -> Void) throws -> [Outcome] {
+  private mutating func others(_ progress: (Int, Int) throws -> Void) throws -> [Outcome] {
     var arrays: [[Float]] = []
     let shapes = ComponentReport.typicalInputs(component.architecture)[0].mapValues(smaller)
     let program = try component.program("others") {
@@ -97,7 +97,7 @@ struct ArrayRun {
       for port in program.graph.inputs { try fill(program, port, run: index) }
       try program.run()
       for port in program.graph.outputs { arrays.append(Array(try program.output(port.name))) }
-      progress(index + 1, ArrayRun.runs)
+      try progress(index + 1, ArrayRun.runs)
     }
     return [Outcome(part: "", results: .arrays(arrays))]
   }

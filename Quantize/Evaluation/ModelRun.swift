@@ -31,7 +31,7 @@ package struct ModelRun {
 
   /// What the model makes of the material, each part of a pipeline by itself. `progress` is told how many of
   /// how many runs are done.
-  func outcomes(_ model: StoredModel, progress: (Int, Int) -> Void = { _, _ in }) throws -> [Outcome] {
+  func outcomes(_ model: StoredModel, progress: (Int, Int) throws -> Void = { _, _ in }) throws -> [Outcome] {
     switch model {
     case .folder(let folder): return try outcomes(folder, progress)
     case .checkpoint(let checkpoint): return try stableDiffusion(checkpoint, progress)
@@ -43,7 +43,7 @@ package struct ModelRun {
   }
 
   private func outcomes(
-    _ folder: ModelFolder, _ progress: (Int, Int) -> Void
+    _ folder: ModelFolder, _ progress: (Int, Int) throws -> Void
   ) throws -> [Outcome] {
     guard folder.layout == .pipeline else { return try component(folder, progress) }
     if let model = DiffusersFolder(folder) { return try stableDiffusion(model, progress) }
@@ -53,7 +53,7 @@ package struct ModelRun {
   // MARK: Pipelines
 
   private func stableDiffusion(
-    _ model: any StableDiffusionModel, _ progress: (Int, Int) -> Void
+    _ model: any StableDiffusionModel, _ progress: (Int, Int) throws -> Void
   ) throws -> [Outcome] {
     let pipeline = StableDiffusion(model, machine: machine)
     let defaults = try pipeline.defaults()
@@ -65,13 +65,13 @@ package struct ModelRun {
       (request.steps, request.guidance) = (min(defaults.steps, ModelRun.steps), defaults.guidance)
       (request.width, request.height) = (defaults.side, defaults.side)
       images += try pipeline.draw(request).map(Image.init)
-      progress(index + 1, prompts.count)
+      try progress(index + 1, prompts.count)
     }
     return [Outcome(part: "pictures", results: .images(images))]
   }
 
   private func pipeline(
-    _ folder: ModelFolder, _ progress: (Int, Int) -> Void
+    _ folder: ModelFolder, _ progress: (Int, Int) throws -> Void
   ) throws -> [Outcome] {
     let encoder = try TextEncoder(try folder.component("text_encoder"), machine: machine)
     var outcomes = [
@@ -98,7 +98,7 @@ package struct ModelRun {
       request.steps = try folder.configuration.integer("default_steps", in: 1...1000, fallback: 20)
       let captions = try pipeline.captions(request, encoder: encoder)
       images += try pipeline.draw(request, captions: captions).map(Image.init)
-      progress(index + 1, prompts.count)
+      try progress(index + 1, prompts.count)
     }
     outcomes.append(Outcome(part: "pictures", results: .images(images)))
     return outcomes
@@ -107,7 +107,7 @@ package struct ModelRun {
   // MARK: Components
 
   private func component(
-    _ folder: ModelFolder, _ progress: (Int, Int) -> Void
+    _ folder: ModelFolder, _ progress: (Int, Int) throws -> Void
   ) throws -> [Outcome] {
     let component = try Component(folder, machine: machine)
     let hasTokenizer = folder.hasTokenizer
@@ -119,7 +119,7 @@ package struct ModelRun {
       for begin in stride(from: 0, to: texts.count, by: TextEncoder.batch) {
         let end = min(begin + TextEncoder.batch, texts.count)
         embeddings += try encoder.embeddings(of: Array(texts[begin..<end]))
-        progress(end, texts.count)
+        try progress(end, texts.count)
       }
       return [Outcome(part: "", results: .embeddings(embeddings))]
     case .textClassifier where hasTokenizer:

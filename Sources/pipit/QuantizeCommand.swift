@@ -113,7 +113,14 @@ struct QuantizeCommand: ParsableCommand {
     let machine = try Machine(threadCount: try options.threadCount(), prefersFloats: false)
     let line = SharedProgress(quiet: quiet)
     defer { line.clear() }
-    var job = QuantizationJob(model, request: request, machine: machine) { line.show($0, $1, $2) }
+    Interrupt.watch()
+    let output = output
+    var job = QuantizationJob(model, request: request, machine: machine) {
+      line.show($0, $1, $2)
+      guard !Interrupt.isRequested else {
+        throw Failure(code: Interrupt.exitCode, "stopped; nothing was written to '\(output)'")
+      }
+    }
     do {
       let result = try work(&job, aim, line)
       line.clear()

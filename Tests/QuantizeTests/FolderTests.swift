@@ -77,6 +77,26 @@ import Testing
     #expect(TestFolder.names(folder.path) == ["in", "out"])
   }
 
+  /// Ctrl-C is an error that progress throws.
+  @Test(arguments: 1...3) func whatIsStoppedLeavesNothing(tensors: Int) throws {
+    struct Stopped: Error {}
+    let folder = try pipeline()
+    let quantizer = try FolderQuantizer(
+      try ModelFolder(path: folder.path + "/in"), request: QuantizationRequest(), kernels: .scalar)
+    var (count, beside) = (0, 0)
+    let found = message {
+      try quantizer.run(output: folder.path + "/out") { _ in
+        count += 1
+        beside = TestFolder.names(folder.path).count
+        if count == tensors { throw Stopped() }
+      }
+    }
+    #expect(found == "Stopped()")
+    // The unfinished folder lay beside the input until then.
+    #expect(beside == 2)
+    #expect(TestFolder.names(folder.path) == ["in"])
+  }
+
   @Test func dryRunsWriteNothing() throws {
     let folder = try pipeline()
     let report = try quantize(folder.path + "/in", to: nil)
