@@ -114,7 +114,7 @@ struct QuantizeCommand: ParsableCommand {
     let line = SharedProgress(quiet: quiet)
     defer { line.clear() }
     Interrupt.watch()
-    let output = output
+    let output = self.output
     var job = QuantizationJob(model, request: request, machine: machine) {
       line.show($0, $1, $2)
       guard !Interrupt.isRequested else {

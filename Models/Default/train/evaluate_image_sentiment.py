@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from captions import token_states, with_article
+from captions import with_article
 from common import (BUNDLE, TEXTS, add_arguments, prepare, read_json, read_table, sampled, share,
                     write_json)
 from data import checked

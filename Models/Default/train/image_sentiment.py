@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from common import BUNDLE, Clock, add_arguments, prepare, read_json, save_state, share, write_json
+from common import BUNDLE, Clock, add_arguments, prepare, save_state, share, write_json
 from pictures import Pictures, hue_turned, moved
 from sentiment_states import States
 from sentiment_texts import concept_valences
