@@ -50,6 +50,7 @@ class States:
             self.encode(missing, batch_tokens)
         # Mapped as a private copy since torch asks for memory that may be written to; nothing is.
         self.values = torch.from_numpy(np.memmap(self.data, np.float16, "c").reshape(-1, self.WIDTH))
+        self.__dict__.pop("spread", None)  # of fewer texts
 
     def encode(self, texts, batch_tokens):
         from encoder import load_encoder
