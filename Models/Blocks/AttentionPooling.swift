@@ -25,10 +25,10 @@ struct AttentionPooling: Sendable {
 }
 
 extension GraphBuilder {
-  /// The mean of states `[batch, tokens, width]` over the tokens of the mask: `[batch, width]`.
-  func meanState(_ states: Value, mask: Value, at scope: Scope) throws -> Value {
-    let weights = try add(.maskWeights, [mask], "mask")
+  /// The mean of states `[batch, tokens, width]` over the tokens of the mask, all without one: `[batch, width]`.
+  func meanState(_ states: Value, mask: Value?, at scope: Scope) throws -> Value {
+    let weights = try mask.map { [try add(.maskWeights, [$0], "mask")] } ?? []
     return try add(
-      .meanRows(MeanRows(hasWeights: true)), [states, weights], (scope / "mean").path)
+      .meanRows(MeanRows(hasWeights: !weights.isEmpty)), [states] + weights, (scope / "mean").path)
   }
 }

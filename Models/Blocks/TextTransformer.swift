@@ -137,9 +137,7 @@ extension SentencePooling {
     var x: Value
     switch rule {
     case .mean:
-      let weights = try mask.map { try g.add(.maskWeights, [$0], "mask") }
-      let op = MeanRows(hasWeights: weights != nil)
-      x = try g.add(.meanRows(op), [states] + (weights.map { [$0] } ?? []), "pooling")
+      x = try g.meanState(states, mask: mask, at: Scope("pooling"))
     case .first:
       x = try g.firstToken(states)
     }
