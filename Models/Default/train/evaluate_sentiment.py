@@ -8,14 +8,15 @@ about that sixth. Writes metrics-text-sentiment.json.
 import argparse
 import hashlib
 import json
+from dataclasses import astuple
 
 import torch
 
 from common import add_arguments, prepare, save_state, write_json
 from sentiment_states import States
 from sentiment_texts import FOLDS, all_items, evaluation_phrases, squashed
-from text_sentiment import (ATTENDING, MEAN_EPOCHS, REPEATS, accuracy_by_source, add_training_arguments, judged,
-                            load_head, settings_of, trained)
+from text_sentiment import (MEMBERS, REPEATS, accuracy_by_source, add_training_arguments, judged, load_head,
+                            settings_of, trained)
 
 NEUTRAL_WITHIN = 0.25
 CLEAR = squashed(0.5)  # a mean rating of half a point or more, of four
@@ -56,8 +57,8 @@ def with_error(items, right):
 def fold_scores(fold, asked, items, states, options):
     """What a head says of the texts of a fold, which it has not seen; kept in the work folder, for a stopped run."""
     told = [[item.text, item.valence, item.fold] for item in items], [
-        settings_of(options.hidden, ATTENDING), REPEATS, MEAN_EPOCHS, options.epochs, options.batch, options.rate, options.noise,
-        options.decay, options.seed]
+        settings_of(options.hidden), REPEATS, [astuple(member) for member in MEMBERS], options.batch, options.rate,
+        options.noise, options.decay, options.seed]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     path = options.work / f"text-fold-{fold}-{digest}.pt"
     if not path.exists():

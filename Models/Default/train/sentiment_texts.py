@@ -15,6 +15,10 @@ SNIPPETS = {
     "news": "nytEditorialSnippets",
 }
 OWN = ("phrase", "written")  # the project's own texts are never held out: it wrote the others' like
+SAID = {  # none is a form of evaluate_image_sentiment.py's captions
+    "en": ("here is {}", "I see {}", "there is {}", "that was {}", "{} for you"),
+    "zh": ("有{}", "那是{}", "我看到{}", "这里有一个{}", "{}来了"),
+}
 CHINESE_LETTERS = 100
 HELD_OUT = 10  # one group of texts in ten is never trained on
 FOLDS = 6  # of the cross-validation; the first holds all that is held out
@@ -94,9 +98,12 @@ def concept_names(work):
     for index, (concept, valence) in enumerate(zip(concepts, concept_valences(work))):
         english, chinese = concept["en"], concept["zh"]
         article = "an" if english[:1].lower() in "aeiou" else "a"
+        # Each in one of the forms, so that a name's mood outlasts a sentence.
+        said = [SAID["en"][index % len(SAID["en"])].format(f"{article} {english}"),
+                SAID["zh"][index % len(SAID["zh"])].format(chinese)]
         # By its first character: the variants of one person are held out together.
         yield from (Item(text, valence, "name", concept["emoji"][0])
-                    for text in (english, f"{article} {english}", chinese, "一个" + chinese))
+                    for text in (english, f"{article} {english}", chinese, "一个" + chinese, *said))
         if abs(valence) < 0.35 and index % 2:
             colour, word = colours[index // 2 % len(colours)]
             article = "an" if colour[0] in "aeiou" else "a"

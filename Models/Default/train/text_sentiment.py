@@ -8,6 +8,7 @@ states are computed once (sentiment_states.py); the head alone is trained.
 import argparse
 import math
 import random
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,8 +25,24 @@ from storage import expanded, quantization_config, quantized
 LABELS = ("negative", "neutral", "positive")
 DROPOUT = 0.3
 POOLING_CHANNELS, POOLING_HEADS = 192, 8  # of a member
-ATTENDING = 2  # members that attend; one more reads means alone
-MEAN_EPOCHS = 20  # of that one: it is cheap and slower to learn
+
+
+@dataclass(frozen=True)
+class Member:
+    """How one of the heads is trained that are merged into one."""
+
+    seed: int  # added to that of the command line
+    attends: bool  # or reads the mean over tokens alone
+    epochs: int
+    chinese: float  # how often a Chinese review is shown in an epoch
+    token_noise: float = 0.0  # deviation added to the states of all tokens of a text alike
+
+
+MEMBERS = (
+    Member(0, attends=True, epochs=6, chinese=0.5),
+    Member(2, attends=True, epochs=6, chinese=0.5, token_noise=0.4),
+    Member(3, attends=False, epochs=20, chinese=1),
+)
 
 
 # ------------------------------------------------------------------------ the head
@@ -91,12 +108,12 @@ def scores(logits):
 # ------------------------------------------------------------------------ training
 
 
-REPEATS = {"phrase": 8, "tweets": 2, "chinese": 0.5}  # in an epoch; once where nothing else is said
+REPEATS = {"phrase": 8, "tweets": 2}  # in an epoch; once where nothing else is said
 
 
-def an_epoch_of(items):
+def an_epoch_of(items, chinese):
     """The places of the items that an epoch goes through; of what counts half, half of them by chance."""
-    times = [REPEATS.get(item.source, 1) for item in items]
+    times = [chinese if item.source == "chinese" else REPEATS.get(item.source, 1) for item in items]
     return torch.tensor([i for i, count in enumerate(times)
                          for _ in range(int(count) + (random.random() < count % 1))])
 
@@ -139,33 +156,31 @@ def accuracy_by_source(head, states, items):
 def trained(items, states, options):
     """A head that knows these items: some members that attend and one that reads means alone, trained apart and
     merged. Together they err less than each, above all on kinds of text of which there are few."""
-    torch.manual_seed(options.seed)
-    random.seed(options.seed)
     samples = Samples(items, states)
-    return merged([member(samples, options, True) for _ in range(ATTENDING)], member(samples, options, False))
+    return merged([trained_member(member, samples, options) for member in MEMBERS])
 
 
 @torch.no_grad()
-def merged(attending, plain):
-    """One head whose logits are the mean of its members', the last of which does not attend."""
-    members = [*attending, plain]
-    hidden, inputs = plain.classifier["dense"].out_features, States.WIDTH
-    head = TextSentimentHead(settings_of(hidden * len(members), len(attending)))
-    head.pooling.load_state_dict({
-        name: torch.cat([each.pooling.state_dict()[name] for each in attending], int(name == "queries"))
-        for name in head.pooling.state_dict()})
-    dense, out = head.classifier["dense"], head.classifier["out_proj"]
+def merged(heads):
+    """One head whose logits are the mean of those of MEMBERS."""
+    attending = [head for head, member in zip(heads, MEMBERS) if member.attends]
+    hidden, inputs = heads[0].classifier["dense"].out_features, States.WIDTH
+    whole = TextSentimentHead(settings_of(hidden * len(heads), len(attending)))
+    whole.pooling.load_state_dict({
+        name: torch.cat([head.pooling.state_dict()[name] for head in attending], int(name == "queries"))
+        for name in whole.pooling.state_dict()})
+    dense, out = whole.classifier["dense"], whole.classifier["out_proj"]
     dense.weight.zero_()
-    for index, each in enumerate(members):
+    for index, head in enumerate(heads):
         rows = slice(index * hidden, (index + 1) * hidden)
-        theirs = each.classifier["dense"]
+        theirs = head.classifier["dense"]
         dense.weight[rows, :inputs], dense.bias[rows] = theirs.weight[:, :inputs], theirs.bias
-        if each is not plain:
-            first = inputs + index * POOLING_CHANNELS
+        if MEMBERS[index].attends:
+            first = inputs + attending.index(head) * POOLING_CHANNELS
             dense.weight[rows, first:first + POOLING_CHANNELS] = theirs.weight[:, inputs:]
-        out.weight[:, rows] = each.classifier["out_proj"].weight / len(members)
-    out.bias.copy_(sum(each.classifier["out_proj"].bias for each in members) / len(members))
-    return head
+        out.weight[:, rows] = head.classifier["out_proj"].weight / len(heads)
+    out.bias.copy_(sum(head.classifier["out_proj"].bias for head in heads) / len(heads))
+    return whole
 
 
 def batches(chosen, lengths, size):
@@ -202,36 +217,40 @@ class Samples:
         return mean_state(values, mask)
 
     def noisy_means(self, chosen, noise):
-        means = self.means[chosen]
-        return (means + noise * torch.randn(means.shape).bfloat16()) * left(means.shape)
+        return noisy(self.means[chosen], noise)
 
-    def noisy_states(self, chosen):
-        """What is left out is the same of all tokens of a text."""
+    def noisy_states(self, chosen, noise):
+        """What is added and what is left out are the same of all tokens of a text."""
         values, mask = self.padded(chosen)
-        return values.mul_(left((len(chosen), 1, values.shape[-1]))), mask
+        return noisy(values, noise), mask
 
 
-def left(shape):
-    """1 / (1 - DROPOUT), and 0 where a number is left out."""
-    return ((torch.rand(shape) >= DROPOUT) / (1 - DROPOUT)).bfloat16()
+def noisy(values, noise):
+    """Adds noise of this deviation to values [texts, ..., channels], in place, and leaves some out."""
+    shape = [len(values), *[1] * (values.dim() - 2), values.shape[-1]]
+    if noise:
+        values += (noise * torch.randn(shape)).bfloat16()
+    return values.mul_(((torch.rand(shape) >= DROPOUT) / (1 - DROPOUT)).bfloat16())
 
 
-def member(samples, options, attends):
-    """A trained head of its own; one that does not attend finds zeros in place of what attention finds."""
+def trained_member(member, samples, options):
+    """A head of its own; one that does not attend finds zeros in place of what attention finds."""
+    torch.manual_seed(options.seed + member.seed)
+    random.seed(options.seed + member.seed)
     head = TextSentimentHead(settings_of(options.hidden)).train()
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=options.rate, weight_decay=options.decay, fused=True)
-    epochs = share(options.epochs if attends else MEAN_EPOCHS)
-    total = epochs * len(an_epoch_of(samples.items)) // options.batch
+    epochs = share(member.epochs)
+    total = epochs * len(an_epoch_of(samples.items, member.chinese)) // options.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
         1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / total))))
     clock = Clock()
     for epoch in range(epochs):
         sums = []
-        for part in batches(an_epoch_of(samples.items), samples.count, options.batch):
+        for part in batches(an_epoch_of(samples.items, member.chinese), samples.count, options.batch):
             means = samples.noisy_means(part, options.noise)
             with torch.autocast("cpu", torch.bfloat16):
-                answers = (head.pooling.answers(*samples.noisy_states(part)) if attends
+                answers = (head.pooling.answers(*samples.noisy_states(part, member.token_noise)) if member.attends
                            else means.new_zeros(len(part), POOLING_CHANNELS))
                 logits = head.judgement(means, answers)
             loss = loss_of(logits.float(), samples.valence[part], samples.is_binary[part])
@@ -240,7 +259,7 @@ def member(samples, options, attends):
             optimizer.step()
             schedule.step()
             sums.append(loss.item())
-        print(f"{'attending' if attends else 'means'} epoch {epoch}: loss {np.mean(sums):.4f}, "
+        print(f"{'attending' if member.attends else 'means'} {member.seed}, epoch {epoch}: loss {np.mean(sums):.4f}, "
               f"{clock.seconds():.0f} s", flush=True)
     # The means were spread out twice: as tokens, then by themselves.
     samples.of_means.fold(head.classifier["dense"])
@@ -260,7 +279,6 @@ def export(head):
 def add_training_arguments(parser):
     """How a head is trained: the same for the one that ships and those of the cross-validation."""
     parser.add_argument("--hidden", type=int, default=256, help="width between the dense layers of a member")
-    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--noise", type=float, default=0.4, help="deviation added to the inputs")
