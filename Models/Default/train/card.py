@@ -96,11 +96,11 @@ ROWS = [  # what, goal, form, script, path in metrics.json
     ),
     (
         "Image sentiment, an unseen style against people: correlation",
-        "0.5", NUMBER, "image_sentiment", "image-sentiment.unseen_style.50_uses.correlation_with_people",
+        "0.5", NUMBER, "evaluate_image_sentiment", "image-sentiment.unseen_style.50_uses.correlation_with_people",
     ),
     (
         "Image sentiment, generated pictures: sign agrees in clear cases",
-        "95 %", SHARE, "image_sentiment", "image-sentiment.generated.sign_agrees_when_clear",
+        "95 %", SHARE, "evaluate_image_sentiment", "image-sentiment.generated.sign_agrees_when_clear",
     ),
 ]
 
