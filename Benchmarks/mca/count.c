@@ -38,7 +38,7 @@ static void gemm(const struct gemm_f32_kernels *kernels, const char *kind, size_
         .y = numbers(rows * columns), .y_stride = columns,
         .rows = rows, .columns = columns, .depth = depth,
     };
-    float *scratch = numbers(kernels->product_scratch_count(args.weight.format, columns, depth));
+    float *scratch = numbers(kernels->product_scratch_count(args.weight.format, columns, depth, false));
     bool is_halves = !strcmp(kind, "gemm-halves");
     for (size_t run = 0; run < runs; run++) {
         (is_halves ? kernels->gemm_halves : kernels->gemm)(&args, scratch, 0, rows, 0, panels);

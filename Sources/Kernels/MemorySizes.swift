@@ -10,8 +10,11 @@ extension KernelTable {
   }
 
   /// Floats of scratch memory that a thread needs for products with a weight `[columns, depth]`.
-  package func productScratchCount(columns: Int, depth: Int, format: PackedFormat) -> Int {
-    multipliesHalves(format) ? 0 : raw.pointee.gemm_f32.product_scratch_count(format.raw, columns, depth)
+  package func productScratchCount(
+    columns: Int, depth: Int, format: PackedFormat, hasResidual: Bool
+  ) -> Int {
+    if multipliesHalves(format) { return 0 }
+    return raw.pointee.gemm_f32.product_scratch_count(format.raw, columns, depth, hasResidual)
   }
 
   /// Bytes that an 8-bit weight `[columns, depth]` takes in the order of this level's integer products.

@@ -40,7 +40,8 @@ package struct GemmCall {
     self.rows = rows
     panelCount = weights.panelCount
     scratchCount = kernels.productScratchCount(
-      columns: weights.columns, depth: weights.depth, format: weights.format)
+      columns: weights.columns, depth: weights.depth, format: weights.format,
+      hasResidual: epilogue.residual != nil)
   }
 
   package var tileRows: Int { kernel.tile_rows }
@@ -118,7 +119,8 @@ package struct Conv2DCall {
     pixelCount = geometry.pixelCount
     panelCount = weights.panelCount
     scratchCount = kernels.productScratchCount(
-      columns: weights.columns, depth: weights.depth, format: weights.format)
+      columns: weights.columns, depth: weights.depth, format: weights.format,
+      hasResidual: epilogue.residual != nil)
   }
 
   package var tileRows: Int { kernel.tile_rows }

@@ -65,7 +65,7 @@ private struct Count {
     case .linear(let op):
       pack(op.weights, isInteger: op.inputQuantization != nil)
       small(op.biases)
-      return op.inputQuantization == nil ? expansion(op.weights, columns: op.columns) : 0
+      return op.inputQuantization == nil ? expansion(op.weights, columns: op.columns, op.epilogue) : 0
     case .conv2D(let op):
       small([op.bias])
       return add(op, graph[node.inputs[0]].shape, graph[node.output].shape)
@@ -95,7 +95,8 @@ private struct Count {
       return 0
     }
     pack([op.weight], parts: op.groups)
-    return winograd(op, input, output) ?? expansion([op.weight], columns: op.weight.rows / op.groups)
+    return winograd(op, input, output)
+      ?? expansion([op.weight], columns: op.weight.rows / op.groups, op.epilogue)
   }
 
   /// Stacked weights, the `parts` groups of one, or `phases` of four taps each.
@@ -130,10 +131,11 @@ private struct Count {
 
   private func isMapped(_ weight: Weight) -> Bool { weight.owner is MappedFile }
 
-  /// Floats of scratch memory that a thread needs to expand weights that are not f32.
-  private func expansion(_ weights: [Weight], columns: Int) -> Int {
+  /// Floats of scratch memory that a thread needs for a product beside what it reads and writes.
+  private func expansion(_ weights: [Weight], columns: Int, _ epilogue: Epilogue) -> Int {
     kernels.productScratchCount(
-      columns: columns, depth: weights[0].columns, format: PackedFormat(weights))
+      columns: columns, depth: weights[0].columns, format: PackedFormat(weights),
+      hasResidual: epilogue.hasResidual)
   }
 
   /// Floats of scratch memory that a thread needs for an integer convolution, of weights as they are trained:

@@ -73,7 +73,7 @@ let awkwardCounts = [1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 63, 77, 1
     }
   }
 
-  // Around the lengths of depth blocks; more rows than wait on the stack.
+  // Around the lengths of depth blocks; several tiles of rows.
   @Test(arguments: Level.beyondScalar, [255, 256, 383, 384, 385, 640, 641, 700, 1300])
   func equalsScalarInDepth(level: Level, depth: Int) {
     for residual in EpilogueCase.Residual.allCases {

@@ -115,7 +115,7 @@ final class PackedWeight {
     raw = packed_weight(
       values: values.start, format: weight.format, factors: factors.map { UnsafePointer($0.start) },
       factor_depth: weight.factorDepth)
-    scratchCount = level.gemm.product_scratch_count(weight.format, columns, depth)
+    scratchCount = level.gemm.product_scratch_count(weight.format, columns, depth, true)
   }
 
   /// Scratch memory for gemm and conv2d of exactly the size asked for.

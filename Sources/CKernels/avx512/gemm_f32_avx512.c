@@ -13,7 +13,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 10,
-    STREAMED_GROUP = 6,
+    STREAMED_GROUP = 16,
     BLOCK = 16,
 };
 

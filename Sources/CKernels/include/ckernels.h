@@ -138,8 +138,9 @@ struct gemm_f32_kernels {
     void (*pack_panel)(void *panel, const void *weight, size_t weight_stride, size_t count, size_t depth,
                        enum weight_format format);
 
-    /// Floats of scratch memory that gemm and conv2d expand weights of that format in; 0 for f32.
-    size_t (*product_scratch_count)(enum weight_format format, size_t columns, size_t depth);
+    /// Floats of scratch memory that gemm and conv2d expand weights of that format in, and keep unfinished sums in
+    /// where y may be the residual.
+    size_t (*product_scratch_count)(enum weight_format format, size_t columns, size_t depth, bool has_residual);
 
     /// Computes rows [row_begin, row_end) x panels [panel_begin, panel_end) of y.
     /// scratch: product_scratch_count(...) floats, one for each thread, 64-byte aligned.

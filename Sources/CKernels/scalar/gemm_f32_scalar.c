@@ -27,10 +27,11 @@ static void pack_panel(void *panel, const void *weight, size_t weight_stride, si
 }
 
 /// Nothing is expanded here.
-static size_t product_scratch_count(enum weight_format format, size_t columns, size_t depth) {
+static size_t product_scratch_count(enum weight_format format, size_t columns, size_t depth, bool has_residual) {
     (void)format;
     (void)columns;
     (void)depth;
+    (void)has_residual;
     return 0;
 }
 

@@ -47,16 +47,26 @@ static struct attention_scratch attention_split(float *scratch, size_t dimension
     return s;
 }
 
-static void attention_pack_queries(const struct attention_f32_args *args,
-                                   const struct attention_scratch *s, size_t first, size_t count) {
+/// Asks memory for a row of numbers to be read, or to be written.
+ALWAYS_INLINE void attention_ask(const float *x, size_t count, const bool is_written) {
+    for (size_t i = 0; i < count; i += 16) {
+        if (is_written) {
+            __builtin_prefetch(x + i, 1);
+        } else {
+            __builtin_prefetch(x + i);
+        }
+    }
+}
+
+/// A register tile of queries, times the scale.
+static void attention_pack_queries(const struct attention_f32_args *args, float *to, size_t first, size_t count) {
     size_t dimension = args->head_dimension;
     vec scale = v_set1(args->scale * LOG2_E);
     for (size_t i = 0; i < count; i++) {
         const float *q = args->q + (first + i) * args->q_stride;
-        float *row = s->queries + i / TILE_ROWS * s->query_tile + i % TILE_ROWS * BLOCK;
+        float *row = to + i * BLOCK;
         for (size_t d = 0; d < dimension; d += LANES) {
-            float *to = row + d / BLOCK * BLOCK * TILE_ROWS + d % BLOCK;
-            v_store(to, v_mul(v_load_first(q + d, dimension - d), scale));
+            v_store(row + d / BLOCK * BLOCK * TILE_ROWS + d % BLOCK, v_mul(v_load_first(q + d, dimension - d), scale));
         }
     }
 }
@@ -74,6 +84,9 @@ static void attention_pack_keys(const struct attention_f32_args *args,
                 turn_four(to + d * TILE_COLUMNS, k + d, args->k_stride);
             }
         }
+        for (; j >= count && d < dimension; d++) {
+            memset(to + d * TILE_COLUMNS, 0, 4 * sizeof *to);
+        }
         // Compilers would scatter vectors over the panel's rows.
 #pragma clang loop vectorize(disable)
         for (; d < dimension; d++) {
@@ -87,30 +100,20 @@ static void attention_pack_keys(const struct attention_f32_args *args,
 /// Values as panels of columns; columns past the dimension are zeros.
 static void attention_pack_values(const struct attention_f32_args *args,
                                   const struct attention_scratch *s, size_t first, size_t count) {
-    size_t dimension = args->head_dimension, stride = args->v_stride;
-    for (size_t d = 0; d < s->width; d += LANES) {
-        const float *v = args->v + first * stride + d;
-        float *to = s->values + d / TILE_COLUMNS * TILE_COLUMNS * s->key_tile + d % TILE_COLUMNS;
-        float *end = to + count * TILE_COLUMNS;
-        if (d + LANES <= dimension) {
-            for (; to < end; to += TILE_COLUMNS, v += stride) {
-                v_store(to, v_load(v));
-            }
-        } else if (d < dimension) {
-            for (; to < end; to += TILE_COLUMNS, v += stride) {
-                v_store(to, v_load_n(v, dimension - d));
-            }
-        } else {
-            for (; to < end; to += TILE_COLUMNS) {
-                v_store(to, v_zero());
-            }
+    size_t dimension = args->head_dimension;
+    for (size_t j = 0; j < count; j++) {
+        const float *v = args->v + (first + j) * args->v_stride;
+        float *to = s->values + j * TILE_COLUMNS;
+        for (size_t d = 0; d < s->width; d += LANES) {
+            vec x = d < dimension ? v_load_first(v + d, dimension - d) : v_zero();
+            v_store(to + d / TILE_COLUMNS * TILE_COLUMNS * s->key_tile + d % TILE_COLUMNS, x);
         }
     }
 }
 
-/// Adds the biases and hides the keys that a query must not see.
-static void attention_mask(const struct attention_f32_args *args, float *scores, size_t key_tile,
-                           size_t query, size_t first, size_t count) {
+/// Adds the biases and hides the keys that a query must not see, and what lies behind the last one up to `end`.
+static void attention_mask(const struct attention_f32_args *args, float *scores, size_t query, size_t first,
+                           size_t count, size_t end) {
     if (args->key_bias) {
         for (size_t j = 0; j < count; j++) {
             scores[j] = fmaf(args->key_bias[first + j], LOG2_E, scores[j]);
@@ -126,7 +129,7 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
     if (args->causal && first + count > query + 1) {
         visible = query + 1 > first ? query + 1 - first : 0;
     }
-    for (size_t j = visible; j < key_tile; j++) {
+    for (size_t j = visible; j < end; j++) {
         scores[j] = -INFINITY;
     }
 }
@@ -135,11 +138,12 @@ static void attention_mask(const struct attention_f32_args *args, float *scores,
 static void attention_correct(const struct attention_scratch *s, size_t row, float highest, float sum) {
     float before = s->highest[row];
     s->highest[row] = highest;
-    if (highest == before) {
+    if (highest == before || before == -INFINITY) {
+        // Either nothing changes or there is nothing yet but zeros.
         s->sums[row] += sum;
         return;
     }
-    vec correction = before == -INFINITY ? v_zero() : v_exp2_of_negative(v_set1(before - highest));
+    vec correction = v_exp2_of_negative(v_set1(before - highest));
     s->sums[row] = fmaf(s->sums[row], v_highest(correction), sum);
     float *output = s->outputs + row * s->width;
     for (size_t d = 0; d < s->width; d += LANES) {
@@ -191,24 +195,29 @@ ALWAYS_INLINE void attention_weights(const struct attention_scratch *s, size_t r
     }
 }
 
-/// A register tile of queries against a tile of keys. `first` is the tile's first query in its block.
-static void attention_tile(const struct attention_f32_args *args,
-                           const struct attention_scratch *s, size_t block, size_t first,
-                           size_t rows, size_t key, size_t key_count) {
+/// What of a tile of keys some queries, of which `last` is the last, can see.
+static size_t attention_visible(const struct attention_f32_args *args, size_t last, size_t key, size_t key_count) {
+    return args->causal ? smaller(key_count, last + 1 - key) : key_count;
+}
+
+/// Queries [query, query + rows), a register tile that is `first` in its block, against keys [key, key + key_count).
+static void attention_tile(const struct attention_f32_args *args, const struct attention_scratch *s, size_t query,
+                           size_t first, size_t rows, size_t key, size_t key_count) {
     size_t dimension = args->head_dimension;
-    for (size_t panel = 0; panel * TILE_COLUMNS < key_count; panel++) {
+    for (size_t column = 0; column < key_count; column += TILE_COLUMNS) {
         struct tile_f32 tile = {
             .a = s->queries + first / TILE_ROWS * s->query_tile,
-            .panel = s->keys + panel * dimension * TILE_COLUMNS,
-            .to = s->scores + panel * TILE_COLUMNS,
+            .panel = s->keys + column * dimension,
+            .to = s->scores + column,
             .to_stride = s->key_tile,
             .depth = dimension,
         };
-        tile_product_blocked(&tile, rows, TILE_COLUMNS);
+        tile_product_blocked(&tile, rows, smaller(key_count - column, TILE_COLUMNS));
     }
-    if (args->key_bias || args->score_bias || args->causal || key_count < s->key_tile) {
+    size_t end = (key_count + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+    if (args->key_bias || args->score_bias || args->causal || key_count < end) {
         for (size_t i = 0; i < rows; i++) {
-            attention_mask(args, s->scores + i * s->key_tile, s->key_tile, block + first + i, key, key_count);
+            attention_mask(args, s->scores + i * s->key_tile, query + i, key, key_count, end);
         }
     }
     size_t row = 0;
@@ -225,49 +234,71 @@ static void attention_tile(const struct attention_f32_args *args,
         struct tile_f32 tile = {
             .a = s->weights,
             .panel = s->values + panel * s->key_tile * TILE_COLUMNS,
-            .from = output,
+            .from = key > 0 ? output : NULL,
             .from_stride = s->width,
             .to = output,
             .to_stride = s->width,
             .depth = key_count,
         };
-        size_t columns = dimension - panel * TILE_COLUMNS;
-        tile_product_blocked(&tile, rows, columns < TILE_COLUMNS ? columns : TILE_COLUMNS);
+        tile_product_blocked(&tile, rows, smaller(dimension - panel * TILE_COLUMNS, TILE_COLUMNS));
     }
 }
 
-static void attention_block(const struct attention_f32_args *args,
-                            const struct attention_scratch *s, size_t first_block,
-                            size_t block, size_t count) {
+/// Stores a register tile of queries' sums of values, divided by the sums of weights.
+static void attention_finish(const struct attention_f32_args *args, const struct attention_scratch *s, size_t query,
+                             size_t first, size_t rows) {
     size_t dimension = args->head_dimension;
-    for (size_t i = 0; i < count; i++) {
-        s->highest[i] = -INFINITY;
-        s->sums[i] = 0;
-    }
-    memset(s->outputs, 0, count * s->width * sizeof(float));
-    attention_pack_queries(args, s, block, count);
-    for (size_t key = 0; key < args->key_count; key += s->key_tile) {
-        if (args->causal && key >= block + count) {
-            break;
+    for (size_t i = 0; i < rows; i++) {
+        float sum = s->sums[first + i];
+        vec factor = v_set1(sum == 0 ? 0 : 1 / sum);
+        float *y = args->y + (query + i) * args->y_stride;
+        const float *output = s->outputs + (first + i) * s->width;
+        for (size_t d = 0; d < dimension; d += LANES) {
+            v_store_first(y + d, v_mul(v_load(output + d), factor), dimension - d);
         }
+    }
+}
+
+/// Queries [block, block + count) against a tile of keys that is packed. What lies in the model's matrices row by
+/// row, far apart, is asked for a register tile ahead.
+static void attention_keys(const struct attention_f32_args *args, const struct attention_scratch *s, size_t block,
+                           size_t count, size_t key, size_t key_count, bool is_last) {
+    for (size_t first = 0; first < count; first += TILE_ROWS) {
+        size_t rows = smaller(count - first, TILE_ROWS), query = block + first;
+        if (key == 0) {
+            for (size_t i = first; i < first + rows; i++) {
+                s->highest[i] = -INFINITY;
+                s->sums[i] = 0;
+            }
+            attention_pack_queries(args, s->queries + first / TILE_ROWS * s->query_tile, query, rows);
+            for (size_t i = query + rows; i < query + rows + smaller(count - first - rows, TILE_ROWS); i++) {
+                attention_ask(args->q + i * args->q_stride, args->head_dimension, false);
+            }
+        }
+        for (size_t i = query; is_last && i < query + rows; i++) {
+            attention_ask(args->y + i * args->y_stride, args->head_dimension, true);
+        }
+        if (!args->causal || key < query + rows) {
+            size_t visible = attention_visible(args, query + rows - 1, key, key_count);
+            attention_tile(args, s, query, first, rows, key, visible);
+        }
+        if (is_last) {
+            attention_finish(args, s, query, first, rows);
+        }
+    }
+}
+
+static void attention_block(const struct attention_f32_args *args, const struct attention_scratch *s,
+                            size_t first_block, size_t block, size_t count) {
+    size_t end = attention_visible(args, block + count - 1, 0, args->key_count);
+    for (size_t key = 0; key < end; key += s->key_tile) {
         size_t key_count = smaller(args->key_count - key, s->key_tile);
         // The only tile of keys stays packed for all blocks.
         if (args->key_count > s->key_tile || block == first_block) {
             attention_pack_keys(args, s, key, key_count);
             attention_pack_values(args, s, key, key_count);
         }
-        for (size_t first = 0; first < count; first += TILE_ROWS) {
-            attention_tile(args, s, block, first, smaller(count - first, TILE_ROWS), key,
-                           key_count);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        vec factor = v_set1(s->sums[i] == 0 ? 0 : 1 / s->sums[i]);
-        float *y = args->y + (block + i) * args->y_stride;
-        const float *output = s->outputs + i * s->width;
-        for (size_t d = 0; d < dimension; d += LANES) {
-            v_store_first(y + d, v_mul(v_load(output + d), factor), dimension - d);
-        }
+        attention_keys(args, s, block, count, key, key_count, key + s->key_tile >= end);
     }
 }
 

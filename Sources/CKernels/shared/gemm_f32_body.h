@@ -8,7 +8,7 @@
 //   - convolution needs another gathering and nothing else: no im2col image exists.
 //
 // Sums of finished depth blocks wait in y. They cannot when y is also the residual, which is read
-// at the end: then groups of rows are small and the sums wait on the stack.
+// at the end: then they wait in scratch memory.
 //
 // Weights that are not f32 are expanded once for a group of rows, a block of a group of panels at a time.
 #include "packed_weight_body.h"
@@ -18,9 +18,8 @@
 enum {
     TILE_GROUP = 16,  // tiles of rows that a group of panels' block is used for
     WAITING_STRIDE = PANEL_GROUP * TILE_COLUMNS,
-    WAITING_TILES = 54 * 1024 / (4 * TILE_ROWS * WAITING_STRIDE),  // of 54 KiB of stack
-    STREAMED_ROWS = 112,  // at most, for which panels are asked for ahead: two blocks share the second-level cache
-    // For weights that are expanded, which should serve many rows: sums wait in scratch memory.
+    STREAMED_ROWS = 224,  // at most, for which panels are asked for ahead
+    // For weights that are expanded, which should serve many rows.
     EXPANDED_TILE_GROUP = 256 / TILE_ROWS,
 };
 
@@ -33,7 +32,7 @@ struct product_f32 {
     gather_f32_fn gather;
     const void *args;  // of gather
     const struct packed_weight *weight;
-    float *scratch;  // where weights that are not f32 are expanded
+    float *scratch;  // where weights that are not f32 are expanded and sums wait that cannot in y
     float *y;
     size_t y_stride;
     size_t columns, depth;
@@ -259,7 +258,8 @@ static const float *panel_block(const struct product_f32 *product, struct range 
 
 /// Few rows read panels from memory once, and the first tile would wait for all of them: so each tile asks for its
 /// share of what is needed next, the panel's next block or the first of its place in the next group. (Measured with
-/// AVX-512 and weights that no cache holds: 16 rows take 0.82 of the time, 32 0.92, 64 and 77 0.95 to 0.98.)
+/// AVX-512 and weights that no cache holds: 16 rows take 0.82 of the time, 32 0.92, 64 and 77 0.95 to 0.98, 128 rows
+/// in an encoder 0.98.)
 static struct panel_ahead panel_ahead(const struct product_f32 *product, const float *weights, struct range panels,
                                       struct range depth, size_t tile, size_t step) {
     size_t length = depth.end - depth.begin;
@@ -273,7 +273,7 @@ static struct panel_ahead panel_ahead(const struct product_f32 *product, const f
 static void multiply_group(const struct product_f32 *product, struct range rows,
                            struct range panels, bool is_streamed) {
     _Alignas(64) float a[TILE_ROWS * GATHERED_STRIDE];
-    _Alignas(64) float waiting[WAITING_TILES * TILE_ROWS * WAITING_STRIDE];
+    _Alignas(64) float waiting[TILE_ROWS * WAITING_STRIDE];
     size_t block = depth_block(product->depth);
     size_t tiles = parts(rows, TILE_ROWS);
     bool is_f32 = product->weight->format == WEIGHT_F32, is_expanded = !is_f32 && tiles > 1;
@@ -283,6 +283,7 @@ static void multiply_group(const struct product_f32 *product, struct range rows,
     float *first = product->waits_in_y
                        ? product->y + rows.begin * product->y_stride + panels.begin * TILE_COLUMNS
                    : is_expanded ? product->scratch + PANEL_GROUP * block * TILE_COLUMNS
+                   : tiles > 1   ? product->scratch
                                  : waiting;
 
     for (size_t begin = 0; begin < product->depth; begin += block) {
@@ -326,14 +327,12 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
         activation == ACTIVATION_NONE || (clamps && is_activated_last);
     product->waits_in_y = epilogue->residual != product->y;
 
-    bool waits_on_stack = !product->waits_in_y && product->depth > DEPTH_LONGEST;
+    bool waits_apart = !product->waits_in_y && product->depth > DEPTH_LONGEST;
     struct range tiles = {0, parts(rows, TILE_ROWS)};
-    size_t groups = parts(tiles, product->weight->format != WEIGHT_F32 ? EXPANDED_TILE_GROUP
-                                 : waits_on_stack                      ? WAITING_TILES
-                                                                       : TILE_GROUP);
+    size_t groups = parts(tiles, product->weight->format != WEIGHT_F32 ? EXPANDED_TILE_GROUP : TILE_GROUP);
     bool is_streamed =
         STREAMED_GROUP > 0 && product->weight->format == WEIGHT_F32 && rows.end - rows.begin <= STREAMED_ROWS;
-    size_t panel_groups = parts(panels, is_streamed ? STREAMED_GROUP : PANEL_GROUP);
+    size_t panel_groups = parts(panels, is_streamed && !waits_apart ? STREAMED_GROUP : PANEL_GROUP);
     for (size_t group = 0; group < groups; group++) {
         struct range own = part(tiles, group, groups);
         own.begin = rows.begin + own.begin * TILE_ROWS;
@@ -353,9 +352,9 @@ static void gather_matrix_rows(float *a, const void *args, size_t row_begin, siz
     }
 }
 
-static size_t product_scratch_count(enum weight_format format, size_t columns, size_t depth) {
+static size_t product_scratch_count(enum weight_format format, size_t columns, size_t depth, bool has_residual) {
     if (format == WEIGHT_F32) {
-        return 0;
+        return has_residual && depth > DEPTH_LONGEST ? TILE_GROUP * TILE_ROWS * WAITING_STRIDE : 0;
     }
     if (depth > DEPTH_LONGEST) {
         return PANEL_GROUP * depth_block(depth) * TILE_COLUMNS +
