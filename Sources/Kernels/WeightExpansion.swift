@@ -7,11 +7,30 @@ extension KernelTable {
     _ weight: Weight, rows: Range<Int>, into output: UnsafeMutablePointer<Float>
   ) {
     expandStored(weight, rows: rows, into: output)
-    guard let factors = weight.rowFactors else { return }
-    for row in rows {
-      let y = output + (row - rows.lowerBound) * weight.columns
-      affine(y, y, count: weight.columns, scale: factors[row], shift: 0)
+    for row in rows { multiply(weight, row: row, output + (row - rows.lowerBound) * weight.columns) }
+  }
+
+  /// As above, of one row that is read from its file (see `MappedFile.read`) by way of `scratch`, which has room for
+  /// the row's `storedRowByteCount`.
+  package func expand(
+    _ weight: Weight, row: Int, from file: MappedFile, by scratch: UnsafeMutableRawPointer,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    precondition(row >= 0 && row < weight.rows && weight.expandsToFloat)
+    let values = weight.row(row, of: weight.bytes)
+    file.read(values, into: scratch)
+    let scales = scratch + values.count
+    if case .int4(let stored, _) = weight.storage {
+      file.read(weight.row(row, of: stored.bytes), into: scales)
     }
+    expandStored(weight, row: row, values: scratch, scales: scales, into: output)
+    multiply(weight, row: row, output)
+  }
+
+  /// Multiplies an expanded row by its factor, if it has one.
+  private func multiply(_ weight: Weight, row: Int, _ y: UnsafeMutablePointer<Float>) {
+    guard let factors = weight.rowFactors else { return }
+    affine(y, y, count: weight.columns, scale: factors[row], shift: 0)
   }
 
   private func expandStored(
@@ -21,29 +40,42 @@ extension KernelTable {
     precondition(weight.expandsToFloat)
     guard let start = weight.bytes.baseAddress, !rows.isEmpty else { return }
     let columns = weight.columns
-    let first = rows.lowerBound * columns
-    let count = rows.count * columns
+    var (rowBytes, scaleBytes, scales) = (columns, 0, UnsafeRawPointer?.none)
     switch weight.storage {
     case .dense(let type):
-      expand(start + first * type.byteCount, type, count: count, into: output)
-    case .int8(let scales):
-      let values = (start + first).assumingMemoryBound(to: Int8.self)
-      for (index, row) in rows.enumerated() {
-        raw.pointee.f32_from_i8(
-          output + index * columns, values + index * columns, columns, scales[row])
-      }
-    case .int4(let scales, let group):
-      guard let scaleStart = scales.bytes.baseAddress else { return }
-      let type = scales.elementType
-      let groups = columns / group
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { row in
-        guard let row = row.baseAddress else { return }
-        for index in rows {
-          expand(scaleStart + index * groups * type.byteCount, type, count: groups, into: row)
-          let values = (start + index * columns / 2).assumingMemoryBound(to: UInt8.self)
-          raw.pointee.f32_from_i4(
-            output + (index - rows.lowerBound) * columns, values, row, columns, group)
-        }
+      let first = rows.lowerBound * columns * type.byteCount
+      expand(start + first, type, count: rows.count * columns, into: output)
+      return
+    case .int8: break
+    case .int4(let stored, let group):
+      (rowBytes, scaleBytes) = (columns / 2, columns / group * stored.elementType.byteCount)
+      scales = stored.bytes.baseAddress
+    }
+    for row in rows {
+      expandStored(
+        weight, row: row, values: start + row * rowBytes, scales: scales.map { $0 + row * scaleBytes },
+        into: output + (row - rows.lowerBound) * columns)
+    }
+  }
+
+  /// One row, whose values, and scales if it has several, lie there.
+  private func expandStored(
+    _ weight: Weight, row: Int, values: UnsafeRawPointer, scales: UnsafeRawPointer?,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    let columns = weight.columns
+    switch weight.storage {
+    case .dense(let type):
+      expand(values, type, count: columns, into: output)
+    case .int8(let factors):
+      raw.pointee.f32_from_i8(output, values.assumingMemoryBound(to: Int8.self), columns, factors[row])
+    case .int4(let stored, let group):
+      guard let scales else { return }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns / group) { factors in
+        guard let factors = factors.baseAddress else { return }
+        expand(scales, stored.elementType, count: columns / group, into: factors)
+        raw.pointee.f32_from_i4(
+          output, values.assumingMemoryBound(to: UInt8.self), factors, columns, group)
       }
     }
   }

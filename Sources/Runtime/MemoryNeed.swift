@@ -72,7 +72,9 @@ private struct Count {
     case .attention(let op):
       return max(AttentionCall.scratchCount(headDimension: op.headDimension), 1)
     case .constant(let weight): made += 4 * weight.shape.count
-    case .embedding(let op): hold(op.table)
+    case .embedding(let op):
+      hold(op.table)
+      return Lowering.scratchCount(ofLookups: op.table)
     case .positionEmbedding(let op): hold(op.table)
     case .quantize: break
     default:

@@ -115,6 +115,19 @@ package struct Weight: Sendable {
     }
   }
 
+  /// The bytes of one row among those of all, of values or of scales.
+  package func row(_ index: Int, of bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    let count = bytes.count / rows
+    return UnsafeRawBufferPointer(rebasing: bytes[index * count..<(index + 1) * count])
+  }
+
+  /// Bytes of one row's stored values and scales; `nil` where a row begins within a byte.
+  package var storedRowByteCount: Int? {
+    guard bytes.count % rows == 0 else { return nil }
+    guard case .int4(let scales, _) = storage else { return bytes.count / rows }
+    return (bytes.count + scales.bytes.count) / rows
+  }
+
   /// Bytes of the stored values, scales not counted.
   package var storedByteCount: Int {
     switch storage {

@@ -10,7 +10,7 @@ import Testing
   enum Storage: CaseIterable, Sendable { case f16, bf16, scaledF16, int8, int4, mixed }
 
   /// Random numbers in a storage; `mixed`: weights of one product in two of them.
-  private static func weight(_ name: String, _ shape: Shape, _ storage: Storage) -> Weight {
+  static func weight(_ name: String, _ shape: Shape, _ storage: Storage) -> Weight {
     let values = RandomWeights.make(name, shape).floats()
     switch storage {
     case .f16:

@@ -174,21 +174,6 @@ extension Lowering {
     }
   }
 
-  mutating func embedding(_ op: Embedding, _ node: Node) -> Step {
-    check(ids: node.inputs[0], limit: op.table.rows)
-    let ids = ids(node.inputs[0])
-    let y = target(node.output)
-    let width = op.table.columns
-    let split = Split(
-      shape(node.inputs[0]).count, tiles: tiles(operations: shape(node.output).count))
-    return RangeStep(split) { [kernels] range in
-      for index in range {
-        let row = Int(ids[index])
-        kernels.expand(op.table, rows: row..<row + 1, into: y + index * width)
-      }
-    }
-  }
-
   func timestepEmbedding(_ op: TimestepEmbedding, _ node: Node) -> Step {
     let steps = source(node.inputs[0])
     let y = target(node.output)

@@ -137,7 +137,7 @@ extension Lowering {
   }
 
   /// The scratch memory with `count` floats for each thread, `nil` where none are needed.
-  private func reserved(_ count: Int) -> Scratch? {
+  func reserved(_ count: Int) -> Scratch? {
     guard count > 0 else { return nil }
     scratch.reserve(count)
     return scratch
