@@ -50,7 +50,7 @@ extension BenchmarkWork {
       rowCount: rows, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: Lowering.tiles(
         operations: rows * columns * depth / 16, threadCount: pool.threadCount),
-      expandsWeights: call.scratchCount > 0)
+      expandsWeights: call.expandsWeights)
     let scratch = (0..<pool.threadCount).map { _ in BenchmarkMemory(call.scratchCount) }
     return BenchmarkWork(
       tileCount: grid.tileCount, operations: 2 * rows * columns * depth,

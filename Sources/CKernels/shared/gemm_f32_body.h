@@ -325,14 +325,14 @@ static void multiply(struct product_f32 *product, struct range rows, struct rang
     bool is_activated_last = epilogue->residual_first || !epilogue->residual;
     product->finishes_in_registers =
         activation == ACTIVATION_NONE || (clamps && is_activated_last);
-    product->waits_in_y = epilogue->residual != product->y;
+    // Sums of a single block wait nowhere.
+    product->waits_in_y = epilogue->residual != product->y || product->depth <= DEPTH_LONGEST;
 
-    bool waits_apart = !product->waits_in_y && product->depth > DEPTH_LONGEST;
     struct range tiles = {0, parts(rows, TILE_ROWS)};
     size_t groups = parts(tiles, product->weight->format != WEIGHT_F32 ? EXPANDED_TILE_GROUP : TILE_GROUP);
     bool is_streamed =
         STREAMED_GROUP > 0 && product->weight->format == WEIGHT_F32 && rows.end - rows.begin <= STREAMED_ROWS;
-    size_t panel_groups = parts(panels, is_streamed && !waits_apart ? STREAMED_GROUP : PANEL_GROUP);
+    size_t panel_groups = parts(panels, is_streamed && product->waits_in_y ? STREAMED_GROUP : PANEL_GROUP);
     for (size_t group = 0; group < groups; group++) {
         struct range own = part(tiles, group, groups);
         own.begin = rows.begin + own.begin * TILE_ROWS;

@@ -130,7 +130,7 @@ extension Lowering {
     let grid = ProductGrid(
       rowCount: input.rows, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: tiles(operations: input.rows * op.columns * op.depth / 16),
-      expandsWeights: call.scratchCount > 0)
+      expandsWeights: call.expandsWeights)
     return LinearStep(
       call: call, grid: grid, weights: matrix, bias: bias,
       scratch: reserved(call.scratchCount))
@@ -203,7 +203,7 @@ extension Lowering {
       let grid = ProductGrid(
         rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
         tiles: tiles(operations: call.pixelCount * groupColumns * matrix.depth / 16),
-        expandsWeights: call.scratchCount > 0)
+        expandsWeights: call.expandsWeights)
       return ConvolutionStep(
         call: call, grid: grid, weights: matrix, parameters: parameters,
         scratch: reserved(call.scratchCount))
