@@ -51,7 +51,7 @@ ALWAYS_INLINE void accumulate(const struct tile_f32 *tile, const size_t rows,
         for (const float *end = a + run; a < end; a++, panel += TILE_COLUMNS) {
             __builtin_prefetch(panel + PREFETCH_AHEAD);
             __builtin_prefetch(panel + PREFETCH_AHEAD + 16);
-            __builtin_prefetch(ahead);
+            __builtin_prefetch(ahead, 0, 2);  // to the second level: the first has no room
             ahead += step;
             __m512 weight[2];
             UNROLL

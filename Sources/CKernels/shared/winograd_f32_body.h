@@ -12,7 +12,8 @@
 // transformed at a time, some channels of two rows of points, stays in the second-level cache until the products
 // have read it; sums go on where the channels before have left them. The weights that are transformed next are asked of
 // memory while products run. Where tiles are few, and weights most of what is read, all phases of an enlarged image are
-// computed together, so that they read them once.
+// computed together, so that they read them once; and where they are very few, filters are transformed in registers
+// (winograd_few.h).
 
 enum {
     LINE = 64 / sizeof(float),  // of the cache
@@ -198,6 +199,7 @@ static void winograd_products(const struct winograd_pass *pass, const struct win
     }
 }
 
+#include "winograd_few.h"
 #include "winograd_outputs.h"
 
 /// The sums of some channels of one panel at all points.
@@ -234,7 +236,12 @@ static void winograd_run(const struct winograd_pass *passes, size_t phases, floa
             struct winograd_next next = {winograd_next_taps(passes, s, panels, panel, depth), 0, phases};
             for (size_t phase = 0; phase < phases; phase++) {
                 next.phase = phase;
-                winograd_panel(passes + phase, s + phase, &next, panel, depth, columns.end - columns.begin);
+                size_t count = columns.end - columns.begin;
+                if (winograd_are_few(passes + phase, s + phase)) {
+                    winograd_few_panel(passes + phase, s + phase, &next, panel, depth, count);
+                } else {
+                    winograd_panel(passes + phase, s + phase, &next, panel, depth, count);
+                }
             }
         }
         for (size_t phase = 0; phase < phases; phase++) {
