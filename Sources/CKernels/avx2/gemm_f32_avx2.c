@@ -13,7 +13,7 @@ enum {
     DEPTH_BLOCK = 384,
     DEPTH_LONGEST = 640,
     PANEL_GROUP = 8,
-    STREAMED_GROUP = 16,
+    STREAMED_GROUP = 8,
     BLOCK = 16,
 };
 
