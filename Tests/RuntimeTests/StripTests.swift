@@ -10,6 +10,8 @@ import Testing
     "in.weight": [24, 4, 3, 3], "in.bias": [24], "up.weight": [24, 24, 3, 3], "up.bias": [24],
     "a.weight": [24, 24, 3, 3], "a.bias": [24], "b.weight": [24, 24, 3, 3], "b.bias": [24],
     "down.weight": [4, 24, 3, 3], "down.bias": [4], "out.weight": [3, 24, 3, 3], "out.bias": [3],
+    "proj.weight": [24, 24], "proj.bias": [24], "norm.weight": [24], "norm.bias": [24],
+    "ff.in.weight": [192, 24], "ff.in.bias": [192], "ff.out.weight": [24, 96], "ff.out.bias": [24],
   ]
 
   /// Weights that ask for `activations` of their inputs.
@@ -72,6 +74,25 @@ import Testing
 
   @Test func anEncoderInStripsGivesTheSameLatents() throws {
     try check(try encoder(.float), tolerance: 1e-5, memory: 0.7)
+  }
+
+  /// A transformer's feed-forward part behind the sum that its own is added to, for `batch` pictures.
+  private func feedForward(_ activations: Weight.Activations, batch: Int) throws -> Graph {
+    let g = builder(activations)
+    let x = try g.linear(g.input("x", [batch, 1024, 24]), at: Scope("proj"), to: 24)
+    var t = try g.layerNorm(x, at: Scope("norm"), epsilon: 1e-5)
+    t = try g.add(.gatedGELU, [try g.linear(t, at: Scope("ff.in"), to: 192)], "geglu")
+    t = try g.add(try g.linear(t, at: Scope("ff.out"), to: 24), x)
+    g.output("y", t)
+    return Optimizer.optimize(g.graph)
+  }
+
+  @Test(arguments: [Weight.Activations.float, .dynamicPerToken, StripTests.integers])
+  func rowsInStripsAreTheSame(activations: Weight.Activations) throws {
+    try check(try feedForward(activations, batch: 2), tolerance: 0, memory: 0.8)
+    try check(try feedForward(activations, batch: 4), tolerance: 0, memory: 0.6)
+    let small = try feedForward(activations, batch: 1)
+    #expect(Optimizer.cutIntoStrips(small, limit: 0).nodes.count == small.nodes.count)
   }
 
   @Test func whatIsSmallOrRepeatsTooMuchStaysWhole() throws {

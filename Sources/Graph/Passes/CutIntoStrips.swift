@@ -6,7 +6,7 @@ extension Optimizer {
   ///
   /// Each strip of the stretch's result is computed from a strip of what it reads that is some rows higher;
   /// those rows are computed twice. Convolutions see their zeros at the image's edges alone, so that numbers
-  /// are the same but for what Winograd's tiles round otherwise.
+  /// are the same but for what Winograd's tiles round otherwise. Before that, chains on rows are cut (`cutRows`).
   ///
   /// - Parameters:
   ///   - limit: bytes of an arena that nobody minds.
@@ -14,6 +14,7 @@ extension Optimizer {
   package static func cutIntoStrips(
     _ graph: Graph, limit: Int = 64 << 20, repeating: Double = 0.025
   ) -> Graph {
+    let graph = cutRows(graph, limit: limit)
     let highest = Lifetimes(graph).highest
     guard highest.byteCount > limit else { return graph }
     var best = (graph: graph, byteCount: highest.byteCount - highest.byteCount / 8)

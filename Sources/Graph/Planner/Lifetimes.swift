@@ -75,18 +75,31 @@ package struct Lifetimes: Sendable {
 
   /// The step at which most memory is in use, and how much that is: no plan can do with less.
   package var highest: (step: Int, byteCount: Int) {
+    var best = (step: -1, byteCount: 0)
+    for (index, byteCount) in byteCounts.enumerated() where byteCount > best.byteCount {
+      best = (index - 1, byteCount)
+    }
+    return best
+  }
+
+  /// Bytes in use at most during some steps.
+  func highest(in steps: Range<Int>) -> Int {
+    byteCounts.dropFirst(steps.lowerBound + 1).prefix(steps.count).max() ?? 0
+  }
+
+  /// Bytes in use before the first step, and at each.
+  private var byteCounts: [Int] {
     let steps = (buffers.map(\.last).max() ?? -1) + 2
     var change = [Int](repeating: 0, count: steps + 1)
     for buffer in buffers {
       change[buffer.first + 1] += ArenaPlan.aligned(buffer.byteCount)
       change[buffer.last + 2] -= ArenaPlan.aligned(buffer.byteCount)
     }
-    var (now, best) = (0, (step: -1, byteCount: 0))
-    for (index, difference) in change.enumerated() {
+    var now = 0
+    return change.map { difference in
       now += difference
-      if now > best.byteCount { best = (index - 1, now) }
+      return now
     }
-    return best
   }
 
   /// Where a value belongs that is a part of another.
@@ -150,9 +163,9 @@ package struct Lifetimes: Sendable {
 }
 
 extension ValueInfo {
-  /// Whether pieces along an axis lie one behind the other in memory.
+  /// Whether pieces along an axis lie one behind the other in memory. Rows with quantizations stay whole.
   fileprivate func lies(inOnePieceBy axis: Int) -> Bool {
-    shape.extents.prefix(axis).allSatisfy { $0 == 1 } && quantization != .rows
+    shape.extents.prefix(axis).allSatisfy { $0 == 1 } && (quantization != .rows || axis < shape.rank - 1)
   }
 }
 

@@ -137,8 +137,8 @@ extension Lowering {
   func slice(_ op: Slice, _ node: Node) -> [Step] {
     let input = shape(node.inputs[0])
     let outer = Shape(Array(input.extents[..<op.axis])).count
-    let stride = byteCount(node.inputs[0]) / outer
-    let columns = byteCount(node.output) / outer
+    let stride = byteCount(node.inputs[0], cutBy: op.axis) / outer
+    let columns = byteCount(node.output, cutBy: op.axis) / outer
     let copy = RowCopy(
       x: bytes(node.inputs[0]) + stride / input[op.axis] * op.range.lowerBound, xStride: stride,
       y: bytes(node.output), yStride: columns, byteCount: columns)
@@ -147,10 +147,10 @@ extension Lowering {
 
   func concatenate(_ op: Concatenate, _ node: Node) -> [Step] {
     let outer = Shape(Array(shape(node.output).extents[..<op.axis])).count
-    let stride = byteCount(node.output) / outer
+    let stride = byteCount(node.output, cutBy: op.axis) / outer
     var offset = 0
     return node.inputs.flatMap { input in
-      let columns = byteCount(input) / outer
+      let columns = byteCount(input, cutBy: op.axis) / outer
       let copy = RowCopy(
         x: bytes(input), xStride: columns, y: bytes(node.output) + offset, yStride: stride,
         byteCount: columns)
@@ -167,9 +167,10 @@ extension Lowering {
     }
   }
 
-  private func byteCount(_ value: ValueID) -> Int {
-    precondition(graph[value].quantization != .rows, "rows with scales are not cut")
-    return graph[value].byteCount
+  private func byteCount(_ value: ValueID, cutBy axis: Int) -> Int {
+    let info = graph[value]
+    precondition(info.quantization != .rows || axis < info.shape.rank - 1, "rows with scales stay whole")
+    return info.byteCount
   }
 
   /// None for what lies where it belongs: the planner has made a view of it.
