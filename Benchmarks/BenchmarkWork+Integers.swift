@@ -7,7 +7,7 @@ extension BenchmarkWork {
     columns: Int, depth: Int, _ kernels: KernelTable
   ) -> PackedIntegers {
     PackedIntegers(columns: columns, depth: depth, kernels: kernels) { range, rows in
-      for index in 0..<range.count * depth { rows[index] = Int8(index % 255 - 127) }
+      for index in 0..<range.count * depth { rows[index] = Int8(index % 127 - 63) }
     }
   }
 
@@ -77,6 +77,43 @@ extension BenchmarkWork {
     ) { tile, _ in
       let (pixels, panels) = grid[tile]
       withExtendedLifetime(weights) { call.run(pixels: pixels, panels: panels) }
+    }
+  }
+
+  /// [height, width, in, out], 3x3: integers in, integers out.
+  static func integerWinogradGeometry(_ s: [Int]) -> ConvolutionGeometry {
+    geometry(s[0], s[1], from: s[2], to: s[3], kernel: 3, stride: 1, 1)
+  }
+
+  /// As above, of what the level computes so.
+  @Sendable static func integerWinograd(_ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
+    -> BenchmarkWork
+  {
+    let geometry = integerWinogradGeometry(s)
+    let (inputCount, outputCount) = (s[0] * s[1] * s[2], s[0] * s[1] * s[3])
+    let (input, x) = bytes(inputCount)
+    let (output, y) = bytes(outputCount)
+    let scales = BenchmarkMemory(geometry.outputChannels)
+    let weights = integers(columns: s[3], depth: 9 * s[2], kernels)
+    var epilogue = IntegerEpilogue(columnScales: scales.start)
+    epilogue.integers = y
+    guard
+      let call = IntegerWinogradCall(
+        kernels: kernels, geometry: geometry, x: x, weights: weights, y: nil, epilogue: epilogue)
+    else { preconditionFailure("sums of these weights are too large") }
+    let grid = IntegerWinogradGrid(
+      tileCount: call.tileCount, panelCount: call.panelCount, threadCount: pool.threadCount)
+    let scratchCount = IntegerWinogradCall.scratchByteCount(
+      geometry, panels: grid.longestPanels, kernels: kernels)
+    let scratch = (0..<pool.threadCount).map { _ in BenchmarkMemory((scratchCount + 3) / 4) }
+    return BenchmarkWork(
+      tileCount: grid.tileCount, operations: 2 * geometry.multiplyAdds,
+      bytes: inputCount + outputCount + weights.byteCount, memory: [input, output, scales] + scratch
+    ) { tile, worker in
+      let (tiles, panels) = grid[tile]
+      withExtendedLifetime(weights) {
+        call.run(tiles: tiles, panels: panels, scratch: UnsafeMutableRawPointer(scratch[worker].start))
+      }
     }
   }
 

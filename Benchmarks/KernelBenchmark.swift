@@ -10,6 +10,10 @@ package struct KernelBenchmark {
     package let extents: KernelExtents
     package let standardShapes: [[Int]]
     fileprivate let make: @Sendable ([Int], KernelTable, ThreadPool) -> BenchmarkWork
+    fileprivate var computes: @Sendable ([Int], KernelTable) -> Bool = { _, _ in true }
+
+    /// Whether a level has the kernel, and it is what that level would compute the shape with.
+    package func computes(_ shape: [Int], on kernels: KernelTable) -> Bool { computes(shape, kernels) }
   }
 
   /// The kernels that can be asked for, with the shapes of the models they come from.
@@ -63,6 +67,11 @@ package struct KernelBenchmark {
       standardShapes: [[64, 64, 512, 512, 1], [256, 256, 64, 64, 1], [64, 64, 512, 512, 2]],
       make: { BenchmarkWork.winograd(PackedFormat(.i8, factorDepth: .max), $0, $1, $2) }),
     Kind(
+      name: "winograd_i8", extents: .integerWinograd,
+      standardShapes: [[256, 256, 64, 64], [64, 64, 512, 512], [32, 32, 512, 512], [28, 28, 128, 128]],
+      make: BenchmarkWork.integerWinograd,
+      computes: { IntegerWinogradCall.pays(for: BenchmarkWork.integerWinogradGeometry($0), kernels: $1) }),
+    Kind(
       name: "attention_f32", extents: .attention,
       standardShapes: [
         [128, 128, 12, 64], [77, 77, 12, 64], [4096, 4096, 8, 40], [1024, 77, 8, 80],
@@ -98,6 +107,7 @@ package struct KernelBenchmark {
     peaks: Peaks
   ) -> BenchmarkReport.Row {
     precondition(kind.extents.problem(with: shape) == nil)
+    precondition(kind.computes(shape, on: kernels))
     let work = kind.make(shape, kernels, pool)
     func time(_ calls: Int) -> Double {
       let start = monotonicNanoseconds()

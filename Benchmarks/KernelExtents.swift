@@ -5,6 +5,7 @@ package enum KernelExtents: String, Sendable {
   case product = "ROWSxCOLUMNSxDEPTH"
   case convolution = "HEIGHTxWIDTHxINxOUTxKERNELxSTRIDE"
   case winograd = "HEIGHTxWIDTHxINxOUTxUPSAMPLE"
+  case integerWinograd = "HEIGHTxWIDTHxINxOUT"
   case attention = "QUERIESxKEYSxHEADSxDIMENSION"
   case rows = "ROWSxCOLUMNS"
 
@@ -35,6 +36,7 @@ package enum KernelExtents: String, Sendable {
     case .product: s[0] * s[1] + s[0] * s[2] + s[1] * s[2]
     case .convolution: s[0] * s[1] * (s[2] + s[3]) + s[2] * s[3] * s[4] * s[4]
     case .winograd: s[0] * s[1] * (s[2] + s[3] * s[4] * s[4]) + s[2] * s[3] * 9
+    case .integerWinograd: s[0] * s[1] * (s[2] + s[3]) + s[2] * s[3] * 9
     case .attention: 2 * (s[0] + s[1]) * s[2] * s[3]
     case .rows: 2 * s[0] * s[1]
     }

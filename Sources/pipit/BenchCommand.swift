@@ -181,7 +181,7 @@ struct BenchCommand: ParsableCommand {
       if report == nil { report = empty("kernels", machine.kernels.name, before) }
       report?.peaks.append(peaks)
       for kind in kinds {
-        for shape in try shapes(of: kind) {
+        for shape in try shapes(of: kind, on: machine.kernels) {
           report?.rows.append(
             KernelBenchmark.run(
               kind, shape: shape, kernels: machine.kernels, pool: machine.pool,
@@ -194,12 +194,22 @@ struct BenchCommand: ParsableCommand {
     try print(report, older)
   }
 
-  private func shapes(of kind: KernelBenchmark.Kind) throws -> [[Int]] {
-    guard let shape else { return kind.standardShapes }
+  /// The shapes to measure; none of a kernel that was not asked for by name and that the level lacks.
+  private func shapes(of kind: KernelBenchmark.Kind, on kernels: KernelTable) throws -> [[Int]] {
+    guard let shape else {
+      let shapes = kind.standardShapes.filter { kind.computes($0, on: kernels) }
+      guard shapes.isEmpty, kernel == kind.name else { return shapes }
+      throw Failure(code: EX_USAGE, "--kernel: \(kernels.name) has no \(kind.name)")
+    }
     let extents = shape.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
     if let expected = kind.extents.problem(with: extents) {
       throw Failure(
         code: EX_USAGE, "--shape: \(kind.name) expects \(expected), found '\(shape)'")
+    }
+    guard kind.computes(extents, on: kernels) else {
+      throw Failure(
+        code: EX_USAGE, "--shape: \(kernels.name) does not compute '\(shape)' with \(kind.name); "
+          + "without --shape those are measured that are meant for it")
     }
     let needed = kind.extents.byteCount(extents)
     if let free = FreeMemory(), needed > free.byteCount {

@@ -87,9 +87,10 @@ static size_t winograd_phases(const struct conv2d_f32_args *args, size_t tile_co
 /// Tiles whose windows are known at the same time.
 enum { WINOGRAD_WINDOWS = 2 * TILE_ROWS, PATCH_CHANNELS = 16 };
 
+/// Where the parts of the scratch memory begin; without any memory only their counts are told.
 static struct winograd_scratch winograd_split(const struct conv2d_f32_args *args, float *scratch,
                                               size_t tile_count, size_t phase) {
-    struct winograd_scratch s;
+    struct winograd_scratch s = {0};
     size_t points = winograd_points(args), squares = points * points, channels = winograd_channels(args);
     size_t groups = parts((struct range){0, tile_count}, TILE_ROWS);
     s.input_group = (channels + BLOCK - 1) / BLOCK * BLOCK * TILE_ROWS;
@@ -103,15 +104,20 @@ static struct winograd_scratch winograd_split(const struct conv2d_f32_args *args
                      (is_strided ? args->input_channels : s.depth);
     size_t taps = points == 5 ? 4 * TILE_COLUMNS : points == 7 ? 16 * TILE_COLUMNS : 0;
     size_t phases = winograd_phases(args, tile_count);
-    s.inputs = scratch + phase * squares * s.input_point;
-    s.filters = scratch + phases * squares * s.input_point;
-    s.is_far = phases * squares * s.input_point > WINOGRAD_NEAR;
-    s.taps = s.filters + 2 * points * s.filter_point;
-    s.expanded = s.taps + taps * (is_strided ? channels : s.depth);
-    s.patches = s.expanded + (args->weight.format != WEIGHT_F32 ? weights : 0);
-    float *sums = s.patches + (points == 7 ? WINOGRAD_WINDOWS * squares * PATCH_CHANNELS : 0);
-    s.sums = sums + phase * squares * s.sum_point;
-    s.count = (size_t)(sums - scratch) + phases * squares * s.sum_point;
+    size_t inputs = squares * s.input_point, sums = squares * s.sum_point;
+    size_t filters = 2 * points * s.filter_point, all_taps = taps * (is_strided ? channels : s.depth);
+    size_t expanded = args->weight.format != WEIGHT_F32 ? weights : 0;
+    size_t patches = points == 7 ? WINOGRAD_WINDOWS * squares * PATCH_CHANNELS : 0;
+    s.is_far = phases * inputs > WINOGRAD_NEAR;
+    s.count = phases * (inputs + sums) + filters + all_taps + expanded + patches;
+    if (scratch) {
+        s.inputs = scratch + phase * inputs;
+        s.filters = scratch + phases * inputs;
+        s.taps = s.filters + filters;
+        s.expanded = s.taps + all_taps;
+        s.patches = s.expanded + expanded;
+        s.sums = s.patches + patches + phase * sums;
+    }
     return s;
 }
 

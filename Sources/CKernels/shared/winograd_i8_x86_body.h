@@ -41,6 +41,7 @@ struct winograd_i8 {
 /// Whole lines, an odd number of them: so that the same number of all points does not fall into one set of the cache.
 static size_t odd_lines(size_t bytes) { return (((bytes + LINE - 1) / LINE) | 1) * LINE; }
 
+/// As for f32: without any memory only its size is told.
 static struct winograd_i8 winograd_split(const struct conv2d_i8_args *args, int8_t *scratch,
                                          size_t panel_count) {
     enum { SQUARES = POINTS * POINTS };
@@ -53,11 +54,15 @@ static struct winograd_i8 winograd_split(const struct conv2d_i8_args *args, int8
     size_t sum_point = odd_lines(WINOGRAD_TILES * TILE_COLUMNS * sizeof(int32_t));
     w.sum_point = sum_point / sizeof(int32_t);
     w.keeps_filters = panel_count * w.filter_panel <= KEPT_FILTERS;
-    w.padding = scratch;
-    w.filters = w.padding + (w.channels + LINE - 1) / LINE * LINE;
-    w.inputs = w.filters + (w.keeps_filters ? panel_count : 1) * w.filter_panel;
-    w.sums = (int32_t *)(w.inputs + SQUARES * w.input_point);
-    w.byte_count = (size_t)((int8_t *)w.sums - scratch) + SQUARES * sum_point;
+    size_t padding = (w.channels + LINE - 1) / LINE * LINE, inputs = SQUARES * w.input_point;
+    size_t filters = (w.keeps_filters ? panel_count : 1) * w.filter_panel;
+    w.byte_count = padding + filters + inputs + SQUARES * sum_point;
+    if (scratch) {
+        w.padding = scratch;
+        w.filters = w.padding + padding;
+        w.inputs = w.filters + filters;
+        w.sums = (int32_t *)(w.inputs + inputs);
+    }
     return w;
 }
 
