@@ -26,7 +26,7 @@ extension Graph {
       cost.operationCount = 2 * output.rows * op.columns * op.depth
       cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.columns * op.depth
     case .conv2D(let op):
-      let depth = op.kernelHeight * op.kernelWidth * (op.weight.shape[1] - op.paddedChannels)
+      let depth = op.weight.columns - op.paddedDepth
       cost.operationCount = 2 * output.count * depth
       cost.weightByteCount = (op.inputQuantization == nil ? 4 : 1) * op.weight.shape.count
     case .attention(let op):

@@ -169,7 +169,7 @@ extension ConvolutionGeometry {
       y_row_gap: yRowGap, batch: batch, input_height: inputHeight, input_width: inputWidth,
       input_channels: inputChannels, output_height: outputHeight, output_width: outputWidth,
       output_channels: outputChannels, kernel_height: kernelHeight, kernel_width: kernelWidth,
-      stride_height: stride, stride_width: stride, pad_top: padTop, pad_left: padLeft,
+      stride_height: stride, stride_width: columnStride ?? stride, pad_top: padTop, pad_left: padLeft,
       dilation_height: dilation, dilation_width: dilation, upsample: upsample, epilogue: epilogue)
   }
 }

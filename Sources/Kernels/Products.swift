@@ -67,6 +67,8 @@ package struct ConvolutionGeometry {
   package var outputHeight = 0, outputWidth = 0, outputChannels = 0
   package var kernelHeight = 1, kernelWidth = 1
   package var stride = 1
+  /// The step from column to column where it is not `stride`.
+  package var columnStride: Int?
   package var padTop = 0, padLeft = 0
   package var dilation = 1
   package var upsample = 1
@@ -88,7 +90,7 @@ package struct ConvolutionGeometry {
       y_pixel_stride: yPixelStride, batch: batch, input_height: inputHeight,
       input_width: inputWidth, input_channels: inputChannels, output_height: outputHeight,
       output_width: outputWidth, output_channels: outputChannels, kernel_height: kernelHeight,
-      kernel_width: kernelWidth, stride_height: stride, stride_width: stride, pad_top: padTop,
+      kernel_width: kernelWidth, stride_height: stride, stride_width: columnStride ?? stride, pad_top: padTop,
       pad_left: padLeft, dilation_height: dilation, dilation_width: dilation, upsample: upsample,
       winograd_side: winogradSide, epilogue: epilogue.raw)
   }

@@ -16,6 +16,7 @@ extension Conv2D {
     geometry.kernelHeight = kernelHeight
     geometry.kernelWidth = kernelWidth
     geometry.stride = stride
+    geometry.columnStride = columnStride
     geometry.padTop = padding.top
     geometry.padLeft = padding.left
     geometry.dilation = dilation

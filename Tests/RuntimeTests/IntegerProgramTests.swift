@@ -235,6 +235,30 @@ struct IntegerWeights: WeightSource {
     try check(graph)
   }
 
+  /// A picture's first convolution in steps of two reads pairs of pixels where that is shorter than four numbers
+  /// for each: kernel, padding, channels, columns of the picture, numbers of a pixel or a pair.
+  @Test(arguments: [
+    [7, 3, 3, 30, 6], [7, 3, 3, 31, 6], [7, 2, 3, 30, 6], [3, 1, 1, 9, 2], [4, 1, 2, 12, 4], [5, 2, 3, 14, 4],
+    [3, 1, 3, 12, 4],
+  ])
+  func stepsOfTwoReadPairs(_ s: [Int]) throws {
+    let shapes: [String: Shape] = ["c.weight": [20, s[2], s[0], s[0]], "c.bias": [20]]
+    let activations = Weight.Activations.staticPerTensor(scale: 0.01, zeroPoint: 5)
+    let g = GraphBuilder(weights: IntegerWeights(activations: activations, shapes: shapes))
+    let x = g.input("x", [2, 11, s[3], s[2]])
+    g.output(
+      "y",
+      try g.conv2D(x, at: Scope("c"), to: 20, kernel: s[0], stride: 2, padding: Conv2D.Padding(s[1])))
+    let graph = Optimizer.optimize(g.graph)
+    let quantized = try #require(graph.nodes.first { $0.op.name == "quantize" }?.output)
+    #expect(graph[quantized].shape.columns == s[4])
+    try check(graph)
+    let inputs = randomInputs(graph, seed: 4)
+    let paired = try run(graph, inputs, kernels: .best)["y"] ?? []
+    let whole = try run(g.graph, inputs, kernels: .scalar)["y"] ?? []
+    #expect(maxError(paired, whole) <= 0.02)
+  }
+
   /// A convolution of few outputs becomes a product of taps and their sum; one of integers stays whole.
   @Test(arguments: [true, false], [1, 2])
   func fewOutputsAreMultipliedTapByTap(isInteger: Bool, padding: Int) throws {

@@ -92,6 +92,12 @@ struct ReferenceEvaluator {
       }
     case .affine(let op): return x[0].map { $0 * Double(op.scale) + Double(op.shift) }
     case .quantize(let op):
+      if let lead = op.pairLead {
+        return rows(x[0], shapes[0][2] * shapes[0][3]) {
+          let line = [Double](repeating: 0, count: lead * shapes[0][3]) + $0
+          return line + [Double](repeating: 0, count: out[2] * out[3] - line.count)
+        }
+      }
       return rows(x[0], out.columns - op.padding) { $0 + [Double](repeating: 0, count: op.padding) }
     case .modulate(let op): return modulate(op, x, shapes)
     case .gateAdd(let op): return gateAdd(op, x, shapes)
@@ -186,7 +192,7 @@ struct ReferenceEvaluator {
       for ky in 0..<op.kernelHeight {
         for kx in 0..<op.kernelWidth {
           let y = i[1] * op.stride + ky * op.dilation - op.padding.top
-          let z = i[2] * op.stride + kx * op.dilation - op.padding.left
+          let z = i[2] * op.columnStride + kx * op.dilation - op.padding.left
           guard y >= 0, z >= 0, y < input[1] * op.upsample, z < input[2] * op.upsample else {
             continue
           }

@@ -39,9 +39,15 @@ ALWAYS_INLINE void gather_run(int8_t *a, const int8_t *x, size_t count) {
     for (const line_i8 *from = (const line_i8 *)x, *end = from + lines; from < end; from++, to++) {
         *to = *from ^ (int8_t)SIGN_OFFSET;
     }
-    for (; i + 16 <= count; i += 16) {
-        typedef int8_t piece __attribute__((vector_size(16), aligned(1)));
+    typedef int8_t piece __attribute__((vector_size(16), aligned(1)));
+    for (; i + sizeof(piece) <= count; i += sizeof(piece)) {
         *(piece *)(a + i) = *(const piece *)(x + i) ^ (int8_t)SIGN_OFFSET;
+    }
+    if (i < count && count >= sizeof(piece)) {
+        // The last ones together with some before them.
+        i = count - sizeof(piece);
+        *(piece *)(a + i) = *(const piece *)(x + i) ^ (int8_t)SIGN_OFFSET;
+        return;
     }
     for (; i < count; i++) {
         a[i] = x[i] ^ (int8_t)SIGN_OFFSET;
@@ -50,7 +56,9 @@ ALWAYS_INLINE void gather_run(int8_t *a, const int8_t *x, size_t count) {
 
 /// As `gather_run`, of what lies outside an image: the zero point.
 ALWAYS_INLINE void gather_padding(int8_t *a, size_t count, const struct conv2d_i8_args *args) {
-    memset(a, args->epilogue.zero_point ^ SIGN_OFFSET, count);
+    if (count > 0) {
+        memset(a, args->epilogue.zero_point ^ SIGN_OFFSET, count);
+    }
 }
 
 /// What the epilogue needs of one panel's columns, padded to a whole tile.

@@ -11,7 +11,10 @@ package import PipitTensors
 package struct Conv2D: Sendable {
   package var weight: Weight
   package var bias: Weight?
+  /// The step from pixel to pixel, at least from row to row.
   package var stride: Int
+  /// The step from column to column where it is not `stride`.
+  private var ownColumnStride: Int?
   /// Zeros added on each side: top, left, bottom, right.
   package var padding: Padding
   package var dilation: Int
@@ -19,8 +22,8 @@ package struct Conv2D: Sendable {
   package var upsample = 1
   /// Whether a weight of integers is multiplied as floats although it asks for more.
   package var usesFloats = false
-  /// Channels of input and weight that are zeros, put there to fill a group.
-  package private(set) var paddedChannels = 0
+  /// Numbers of a row of the weight that are zeros, put there to fill groups.
+  package private(set) var paddedDepth = 0
   package var epilogue = Epilogue()
 
   package struct Padding: Hashable, Sendable {
@@ -63,22 +66,61 @@ package struct Conv2D: Sendable {
   /// is one of integers.
   func paddingChannels(by count: Int) -> Conv2D {
     let shape = weight.shape
-    let (taps, channels) = (shape[1] * shape[2] * shape[3], count * shape[2] * shape[3])
-    let memory = ByteStorage(count: shape[0] * (taps + channels)) { target in
-      for index in target.indices {
-        let (row, tap) = index.quotientAndRemainder(dividingBy: taps + channels)
-        target[index] = tap < taps ? weight.bytes[row * taps + tap] : 0
+    return placingTaps(in: [shape[0], shape[1] + count, shape[2], shape[3]]) { ($0, $1) }
+  }
+
+  /// The same convolution, in steps of two, of an input whose pixels are paired (see `Quantize`), of the same
+  /// output; `nil` where it is not shorter than with four channels, or a window's row is no run of whole groups.
+  /// The weight is one of integers.
+  ///
+  /// The input begins with a pixel of zeros where the padding is odd, so that windows begin with a pair.
+  func readingPairs(inputWidth: Int, outputWidth: Int) -> (convolution: Conv2D, lead: Int)? {
+    let shape = weight.shape
+    let (channels, columns, lead) = (2 * shape[1], (kernelWidth + 1) / 2, padding.left % 2)
+    guard stride == 2, columnStride == 2, dilation == 1, upsample == 1, columns * channels % 4 == 0,
+      columns * channels < 4 * kernelWidth
+    else { return nil }
+    var result = placingTaps(in: [shape[0], channels, shape[2], columns]) { channel, column in
+      (channel % shape[1], 2 * column + channel / shape[1])
+    }
+    let pairs = (lead + inputWidth + 1) / 2
+    result.ownColumnStride = 1
+    result.padding.left = padding.left / 2
+    result.padding.right = outputWidth - 1 + columns - pairs - result.padding.left
+    return result.padding.right < 0 ? nil : (result, lead)
+  }
+
+  /// The same numbers in a weight of another shape: `place` tells which channel and column of the old one lie at
+  /// a channel and column; what is outside of it is zero.
+  private func placingTaps(
+    in shape: Shape, from place: (_ channel: Int, _ column: Int) -> (channel: Int, column: Int)
+  ) -> Conv2D {
+    let old = weight.shape
+    let memory = ByteStorage(count: shape.count) { target in
+      var index = 0
+      for row in 0..<shape[0] {
+        for channel in 0..<shape[1] {
+          for y in 0..<shape[2] {
+            for x in 0..<shape[3] {
+              let from = place(channel, x)
+              let isThere = from.channel < old[1] && from.column < old[3]
+              let line = (row * old[1] + from.channel) * old[2] + y
+              target[index] = isThere ? weight.bytes[line * old[3] + from.column] : 0
+              index += 1
+            }
+          }
+        }
       }
     }
     var result = self
     result.weight = Weight(
-      name: weight.name, shape: [shape[0], shape[1] + count, shape[2], shape[3]],
-      storage: weight.storage, activations: weight.activations,
+      name: weight.name, shape: shape, storage: weight.storage, activations: weight.activations,
       bytes: memory.bytes, owner: memory)
-    result.paddedChannels += count
+    result.paddedDepth += (shape.count - old.count) / shape[0]
     return result
   }
 
+  package var columnStride: Int { ownColumnStride ?? stride }
   package var kernelHeight: Int { weight.shape[2] }
   package var kernelWidth: Int { weight.shape[3] }
 
@@ -95,8 +137,8 @@ package struct Conv2D: Sendable {
     guard input[3] == weight.shape[1] * groups else {
       throw .mismatch(input: 0, axis: 3, expected: weight.shape[1] * groups, found: input[3])
     }
-    let height = extent(input[1], padding.top + padding.bottom, kernelHeight)
-    let width = extent(input[2], padding.left + padding.right, kernelWidth)
+    let height = extent(input[1], padding.top + padding.bottom, kernelHeight, stride)
+    let width = extent(input[2], padding.left + padding.right, kernelWidth, columnStride)
     guard let height, let width else {
       throw .invalid("\(weight.name): kernel is larger than the padded image \(input)")
     }
@@ -107,7 +149,7 @@ package struct Conv2D: Sendable {
     return output
   }
 
-  private func extent(_ input: Int, _ padding: Int, _ kernel: Int) -> Int? {
+  private func extent(_ input: Int, _ padding: Int, _ kernel: Int, _ stride: Int) -> Int? {
     let room = input * upsample + padding - dilation * (kernel - 1) - 1
     return room < 0 ? nil : room / stride + 1
   }

@@ -46,16 +46,27 @@ package struct Pool: Hashable, Sendable {
   }
 }
 
-/// Numbers as 8-bit integers. `padding` zeros come behind each row, so that rows of few numbers fill whole
-/// groups of an integer product.
+/// Numbers as 8-bit integers, for products in one of three shapes: as they are; with `padding` zeros behind each row,
+/// so that rows of few numbers fill whole groups of an integer product; or an image's pixels in pairs.
 package struct Quantize: Hashable, Sendable {
   package var padding = 0
+  /// Each two pixels of an image's row as one, `lead` (0 or 1) of zeros before the first; `nil` where they are not
+  /// paired. A last one without another is beside a pixel of zeros.
+  package var pairLead: Int?
+
+  /// Whether the numbers lie as before.
+  package var keepsShape: Bool { padding == 0 && pairLead == nil }
 
   package func outputShape(_ inputs: [Shape]) throws(ShapeError) -> Shape {
     guard inputs.count == 1 else { throw .inputCount(expected: 1...1, found: inputs.count) }
-    guard padding > 0 else { return inputs[0] }
-    guard inputs[0].rank > 0 else { throw .rank(input: 0, expected: 1...8, found: 0) }
-    return Shape(inputs[0].extents.dropLast() + [inputs[0].columns + padding])
+    let input = inputs[0]
+    if let pairLead {
+      guard input.rank == 4 else { throw .rank(input: 0, expected: 4...4, found: input.rank) }
+      return [input[0], input[1], (pairLead + input[2] + 1) / 2, 2 * input[3]]
+    }
+    guard padding > 0 else { return input }
+    guard input.rank > 0 else { throw .rank(input: 0, expected: 1...8, found: 0) }
+    return Shape(input.extents.dropLast() + [input.columns + padding])
   }
 }
 

@@ -74,7 +74,7 @@ extension Graph {
     let node = nodes[index]
     switch node.op {
     case .linear, .layerNorm, .gatedGELU, .activation: break
-    case .quantize(let op): guard op.padding == 0 else { return false }
+    case .quantize(let op): guard op.keepsShape else { return false }
     case .binary: guard node.inputs.allSatisfy({ self[$0].shape == self[node.output].shape }) else { return false }
     default: return false
     }

@@ -8,12 +8,11 @@ extension Optimizer {
     var nodes: [Node] = []
     for var node in graph.nodes {
       if let quantization = node.op.inputQuantization, graph[node.inputs[0]].elementType == .f32 {
-        let padding = node.padChannels()
-        let wish = Wish(value: node.inputs[0], quantization: quantization, padding: padding)
+        let op = node.fillGroups(input: graph[node.inputs[0]].shape, output: graph[node.output].shape)
+        let wish = Wish(value: node.inputs[0], quantization: quantization, op: op)
         if made[wish] == nil {
-          let op = Quantize(padding: padding)
           var info = graph[wish.value].quantized(quantization)
-          info.shape = Shape(info.shape.extents.dropLast() + [info.shape.columns + padding])
+          info.shape = (try? op.outputShape([info.shape])) ?? info.shape
           let output = graph.addValue(info)
           nodes.append(Node(op: .quantize(op), inputs: [wish.value], output: output))
           made[wish] = output
@@ -28,7 +27,7 @@ extension Optimizer {
   private struct Wish: Hashable {
     let value: ValueID
     let quantization: Quantization
-    let padding: Int
+    let op: Quantize
   }
 
   /// Lets integer products add the integers of a value that else only quantizations read, so that its floats
@@ -39,7 +38,7 @@ extension Optimizer {
     var others = Set(graph.outputs.map(\.value))
     for (index, node) in graph.nodes.enumerated() {
       if case .quantize(let op) = node.op {
-        guard case .tensor = graph[node.output].quantization, op.padding == 0 else { continue }
+        guard case .tensor = graph[node.output].quantization, op.keepsShape else { continue }
         copies[node.inputs[0]] = copies[node.inputs[0]] ?? node.output
       } else {
         let residual = node.op.inputQuantization == nil ? nil : node.residual
@@ -58,7 +57,7 @@ extension Optimizer {
     let makers = graph.makers()
     var dead: Set<Int> = []
     for (index, node) in graph.nodes.enumerated() {
-      guard case .quantize(let op) = node.op, op.padding == 0,
+      guard case .quantize(let op) = node.op, op.keepsShape,
         let quantization = graph[node.output].quantization
       else { continue }
       // From the quantization up, through what gives the same before and behind it and nobody else reads, to
@@ -98,13 +97,17 @@ extension Node {
 }
 
 extension Node {
-  /// Gives a convolution over pixels of one to three numbers, as the first one over a picture is, four
-  /// channels: a window's row is then a run of whole groups. Returns how many more they are.
-  fileprivate mutating func padChannels() -> Int {
-    guard case .conv2D(let op) = op, op.kernelWidth > 1, op.weight.shape[1] < 4 else { return 0 }
+  /// Gives a convolution over pixels of one to three numbers, as the first one over a picture is, pairs of pixels
+  /// or four channels: a window's row is then a run of whole groups. Returns how its input is to be quantized.
+  fileprivate mutating func fillGroups(input: Shape, output: Shape) -> Quantize {
+    guard case .conv2D(let op) = op, op.kernelWidth > 1, op.weight.shape[1] < 4 else { return Quantize() }
+    if let paired = op.readingPairs(inputWidth: input[2], outputWidth: output[2]) {
+      self.op = .conv2D(paired.convolution)
+      return Quantize(pairLead: paired.lead)
+    }
     let count = 4 - op.weight.shape[1]
     self.op = .conv2D(op.paddingChannels(by: count))
-    return count
+    return Quantize(padding: count)
   }
 }
 

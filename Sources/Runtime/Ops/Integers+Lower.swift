@@ -170,10 +170,11 @@ extension Lowering {
     guard var output = integerStore(node) else { preconditionFailure("not quantized") }
     let split = Split(output.rows, tiles: tiles(operations: output.rows * output.columns / 4))
     let x = source(node.inputs[0])
-    guard op.padding > 0 else { return QuantizeStep(split, x: x, output: output, kernels: kernels) }
+    if op.keepsShape { return QuantizeStep(split, x: x, output: output, kernels: kernels) }
     guard case .tensor(_, let zeroPoint) = output.quantization else {
       preconditionFailure("rows with scales have no padding")
     }
+    if let lead = op.pairLead { return quantizePairs(node, x, output, lead: lead, zeroPoint) }
     let (columns, padded) = (output.columns - op.padding, output.columns)
     precondition(padded == 4)
     output.columns = columns
@@ -185,6 +186,26 @@ extension Lowering {
       part.target = dense
       part.store(x + rows.lowerBound * columns, rows: 0..<rows.count, kernels)
       kernels.widenPixels(target, dense, pixels: rows.count, channels: columns, value: zeroPoint)
+    }
+  }
+
+  /// Each row of an image behind `lead` pixels, filled up to whole pairs.
+  private func quantizePairs(
+    _ node: Node, _ x: UnsafePointer<Float>, _ output: IntegerStore, lead: Int, _ zeroPoint: Int8
+  ) -> Step {
+    let (input, paired) = (shape(node.inputs[0]), shape(node.output))
+    let (count, stride, before) = (input[2] * input[3], paired[2] * paired[3], lead * input[3])
+    let split = Split(input[0] * input[1], tiles: tiles(operations: input.count / 4))
+    return RangeStep(split) { [kernels] rows in
+      for row in rows {
+        var line = output
+        line.columns = count
+        let target = output.target + row * stride
+        target.update(repeating: zeroPoint, count: before)
+        line.target = target + before
+        line.store(x + row * count, rows: 0..<1, kernels)
+        (line.target + count).update(repeating: zeroPoint, count: stride - before - count)
+      }
     }
   }
 
