@@ -4,7 +4,8 @@ Its label for a picture is the mood of the picture's captions. It learns at the 
 captions lie in the text encoder's space, and which concept it sees: from the moods alone it learns
 little that holds for pictures it has not seen. Both extra outputs are dropped at export.
 
-The first stage (`places`) leaves the moods out; the second (`moods`) goes on from it.
+The first stage (`places`) leaves the moods out; the second (`moods`) goes on from it, and twice more from a high rate.
+In the end the mood's layer is fitted anew, to the moods of what the network believes it sees: see `fit_beliefs`.
 """
 
 import argparse
@@ -29,7 +30,10 @@ CLIPS = 0.2  # share of a batch: pictures that are no emoji
 GENERATED = 0.4  # share of a batch, once there are generated pictures
 WEIGHTS = {"mood": 1.5, "place": 2.0, "concept": 0.3}
 STAGES = {"places": ("place", "concept"), "moods": ("mood", "place", "concept")}
-ENDS = {"places": 0.4, "moods": 1.0}  # of all steps
+# Until which step. With beliefs the correlation with people was .49, .51 and .52 after each with moods, on the unseen
+# style; without them .48, .50 and .50.
+CYCLES = (("places", 2520), ("moods", 6300), ("moods", 10_080), ("moods", 13_860))
+BELIEFS = 220  # batches
 
 
 def configuration():
@@ -133,6 +137,7 @@ class Samples:
             for group in groups
         ]
         self.mood = probabilities(torch.tensor(valences))
+        self.mood_of_concept = probabilities(torch.tensor(named))
         self.emoji = (known & (self.concept >= 0)).nonzero().squeeze(1).tolist()
         self.clips = (known & (self.concept < 0)).nonzero().squeeze(1).tolist()
         self.generated = []
@@ -176,13 +181,16 @@ def augmented(x):
 # ------------------------------------------------------------------------ training
 
 
-def losses(outputs, targets):
-    moods = targets["mood"]
+def mood_loss(logits, moods):
     # Most captions are near neutral: the clear moods weigh more.
     clear = 0.3 + (moods[:, 2] - moods[:, 0]).abs()
-    surprise = -(moods * outputs["mood"].log_softmax(-1)).sum(-1)
+    surprise = -(moods * logits.log_softmax(-1)).sum(-1)
+    return (surprise * clear).sum() / clear.sum()
+
+
+def losses(outputs, targets):
     return {
-        "mood": (surprise * clear).sum() / clear.sum(),
+        "mood": mood_loss(outputs["mood"], targets["mood"]),
         "place": 1 - F.cosine_similarity(outputs["place"], targets["place"]).mean(),
         "concept": F.cross_entropy(
             outputs["concept"], targets["concept"], ignore_index=-1, label_smoothing=0.1
@@ -212,7 +220,7 @@ class Training:
         save_state(self.path, **parts, step=self.step, spent=self.spent)
 
     def run(self, stage, samples, first, end, device):
-        """The steps of one stage, from `first` until `end`; the rate rises and falls once in each."""
+        """The steps of one cycle, from `first` until `end`; the rate rises and falls once in each."""
         clock = Clock(self.spent)
         self.network.train()
         while self.step < end:
@@ -243,6 +251,31 @@ class Training:
         self.optimizer.step()
         self.average.update_parameters(self.network)
         return parts
+
+
+def fit_beliefs(network, samples, device):
+    """Fits the mood's layer to the concepts' moods, each as likely as the network finds the concept.
+
+    The layer was taught to be certain of each training picture. In a style that it has not seen the network is often
+    unsure what it sees, and then the mood should say less.
+    """
+    features, moods = [], []
+    with torch.no_grad():
+        for _ in range(share(BELIEFS)):
+            x = samples.batch()[0].to(device)
+            features.append(network.model.resnet(x).pooler_output.flatten(1))
+            moods.append(network.concept(features[-1]).softmax(-1) @ samples.mood_of_concept.to(device))
+    features, moods = torch.cat(features), torch.cat(moods)
+    layer = network.model.classifier[1]
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=60)
+
+    def loss():
+        optimizer.zero_grad()
+        value = mood_loss(layer(features), moods) + 1e-4 * layer.weight.square().sum()
+        value.backward()
+        return value
+
+    print(f"beliefs {optimizer.step(loss).item():.3f} -> {loss().item():.3f}", flush=True)
 
 
 def export(model):
@@ -276,7 +309,6 @@ def export(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--steps", type=int, default=6300)
     options = parser.parse_args()
     device = prepare(options)
     pictures = Pictures(options.work)
@@ -285,11 +317,13 @@ def main():
     network = Network(len(pictures.concepts), samples.place.shape[1])
     network = network.to(device, memory_format=torch.channels_last)
     training = Training(network, options.work / "image_sentiment.pt")
-    steps, first = share(options.steps), 0
-    for stage, end in ENDS.items():
-        training.run(stage, samples, first, round(end * steps), device)
-        first = round(end * steps)
-    export(training.average.module.model.float().cpu().eval())
+    first = 0
+    for stage, end in CYCLES:
+        training.run(stage, samples, first, share(end), device)
+        first = share(end)
+    network = training.average.module.float().eval()
+    fit_beliefs(network, samples, device)
+    export(network.model.cpu())
 
 
 if __name__ == "__main__":
