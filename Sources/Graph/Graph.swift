@@ -128,6 +128,16 @@ package struct Graph: Sendable {
     return counts
   }
 
+  /// The index of the last node that reads each value: -1 for none, `nodes.count` for an output of the graph.
+  func lastReaders() -> [Int] {
+    var last = [Int](repeating: -1, count: values.count)
+    for (index, node) in nodes.enumerated() {
+      for input in node.inputs { last[input.index] = index }
+    }
+    for port in outputs { last[port.value.index] = nodes.count }
+    return last
+  }
+
   /// The index of the node that makes each value; `nil` for inputs and values without a maker.
   package func makers() -> [Int?] {
     var makers = [Int?](repeating: nil, count: values.count)

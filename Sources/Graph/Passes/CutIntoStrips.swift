@@ -43,11 +43,7 @@ private struct Stretch {
   /// For each node behind a step that can be the last the longest stretches that are worth it.
   static func all(_ graph: Graph, at step: Int, strips: Int, _ allowance: Int) -> [Stretch] {
     guard graph.nodes.indices.contains(step) else { return [] }
-    var lastReads = [Int](repeating: -1, count: graph.values.count)
-    for (index, node) in graph.nodes.enumerated() {
-      for input in node.inputs { lastReads[input.index] = index }
-    }
-    for port in graph.outputs { lastReads[port.value.index] = graph.nodes.count }
+    let lastReads = graph.lastReaders()
     let around = graph.nodes.indices[step...].prefix(reach).prefix(while: graph.canBeCut)
     return around.filter(graph.cutsExactly).flatMap { end in
       guard let first = graph.first(endingAt: end, strips: strips, lastReads, allowance) else {

@@ -31,14 +31,14 @@ private struct RowChain {
     guard graph.nodes.indices.contains(step) else { return [] }
     let rows = graph[graph.nodes[step].output].shape.rows
     guard rows >= 2 * leastRows else { return [] }
-    let isRead = graph.readers()
+    let lastReaders = graph.lastReaders()
     let starts = (max(0, step - reach)...step).reversed().prefix { graph.isRowwise($0, rows: rows) }
     let ends = (step..<min(graph.nodes.count, step + reach + 1)).prefix { graph.isRowwise($0, rows: rows) }
     return starts.flatMap { first in
       ends.lazy.map { first..<$0 + 1 }
         .filter { range in
           range.count > 1
-            && range.dropLast().allSatisfy { isRead[graph.nodes[$0].output.index] <= range.upperBound - 1 }
+            && range.dropLast().allSatisfy { lastReaders[graph.nodes[$0].output.index] < range.upperBound }
         }
         .map { RowChain(nodes: $0, rows: rows) }
     }
@@ -57,16 +57,6 @@ extension Graph {
       if byteCount < best.byteCount { best = (cut, byteCount) }
     }
     return best.graph
-  }
-
-  /// The last node that reads each value; `nodes.count` for the graph's outputs.
-  fileprivate func readers() -> [Int] {
-    var last = [Int](repeating: -1, count: values.count)
-    for (index, node) in nodes.enumerated() {
-      for input in node.inputs { last[input.index] = index }
-    }
-    for port in outputs { last[port.value.index] = nodes.count }
-    return last
   }
 
   /// Whether each of a node's `rows` rows is made of one of each input's.

@@ -149,11 +149,7 @@ package struct Lifetimes: Sendable {
 
   /// The last step that reads each value, through views; `nodes.count` for outputs of the graph.
   private static func lastReads(_ graph: Graph) -> [Int] {
-    var last = [Int](repeating: -1, count: graph.values.count)
-    for (step, node) in graph.nodes.enumerated() {
-      for input in node.inputs { last[input.index] = step }
-    }
-    for port in graph.outputs { last[port.value.index] = graph.nodes.count }
+    var last = graph.lastReaders()
     for node in graph.nodes.reversed() {
       guard let source = node.viewedInput(graph) else { continue }
       last[source.index] = max(last[source.index], last[node.output.index])
