@@ -3,11 +3,12 @@ import PipitKernels
 import PipitRuntime
 
 extension BenchmarkWork {
+  /// Small weights: whatever the depth, their sums are what Winograd's algorithm can take.
   private static func integers(
     columns: Int, depth: Int, _ kernels: KernelTable
   ) -> PackedIntegers {
     PackedIntegers(columns: columns, depth: depth, kernels: kernels) { range, rows in
-      for index in 0..<range.count * depth { rows[index] = Int8(index % 127 - 63) }
+      for index in 0..<range.count * depth { rows[index] = Int8(index % 7 - 3) }
     }
   }
 
@@ -50,56 +51,68 @@ extension BenchmarkWork {
     }
   }
 
+  /// An image and the result, integers both, and the weights between them.
+  private struct IntegerImages {
+    let x: UnsafePointer<Int8>
+    let weights: PackedIntegers
+    let epilogue: IntegerEpilogue
+    let memory: [BenchmarkMemory]
+    let byteCount: Int
+
+    init(_ geometry: ConvolutionGeometry, _ kernels: KernelTable) {
+      let inputCount = geometry.inputHeight * geometry.inputWidth * geometry.inputChannels
+      let outputCount = geometry.pixelCount * geometry.outputChannels
+      let (input, x) = BenchmarkWork.bytes(inputCount)
+      let (output, y) = BenchmarkWork.bytes(outputCount)
+      let scales = BenchmarkMemory(geometry.outputChannels)
+      self.x = UnsafePointer(x)
+      weights = BenchmarkWork.integers(
+        columns: geometry.outputChannels,
+        depth: geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels, kernels)
+      var epilogue = IntegerEpilogue(columnScales: scales.start)
+      epilogue.integers = y
+      self.epilogue = epilogue
+      memory = [input, output, scales]
+      byteCount = inputCount + outputCount + weights.byteCount
+    }
+  }
+
   /// [height, width, in, out, kernel, stride]: integers in, integers out.
   @Sendable static func integerConvolution(
     _ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool
   ) -> BenchmarkWork {
     let geometry = geometry(s[0], s[1], from: s[2], to: s[3], kernel: s[4], stride: s[5], 1)
-    let inputCount = geometry.inputHeight * geometry.inputWidth * geometry.inputChannels
-    let outputCount = geometry.pixelCount * geometry.outputChannels
-    let (input, x) = bytes(inputCount)
-    let (output, y) = bytes(outputCount)
-    let scales = BenchmarkMemory(geometry.outputChannels)
-    let weights = integers(
-      columns: geometry.outputChannels,
-      depth: geometry.kernelHeight * geometry.kernelWidth * geometry.inputChannels, kernels)
-    var epilogue = IntegerEpilogue(columnScales: scales.start)
-    epilogue.integers = y
+    let images = IntegerImages(geometry, kernels)
     let call = IntegerConv2DCall(
-      kernels: kernels, geometry: geometry, x: x, weights: weights, y: nil, epilogue: epilogue)
+      kernels: kernels, geometry: geometry, x: images.x, weights: images.weights, y: nil,
+      epilogue: images.epilogue)
     let grid = ProductGrid(
       rowCount: call.pixelCount, panelCount: call.panelCount, tileRows: call.tileRows,
       tiles: Lowering.tiles(
         operations: geometry.multiplyAdds / 32, threadCount: pool.threadCount))
     return BenchmarkWork(
-      tileCount: grid.tileCount, operations: 2 * geometry.multiplyAdds,
-      bytes: inputCount + outputCount + weights.byteCount, memory: [input, output, scales]
+      tileCount: grid.tileCount, operations: 2 * geometry.multiplyAdds, bytes: images.byteCount,
+      memory: images.memory
     ) { tile, _ in
       let (pixels, panels) = grid[tile]
-      withExtendedLifetime(weights) { call.run(pixels: pixels, panels: panels) }
+      withExtendedLifetime(images.weights) { call.run(pixels: pixels, panels: panels) }
     }
   }
 
-  /// [height, width, in, out], 3x3: integers in, integers out.
   static func integerWinogradGeometry(_ s: [Int]) -> ConvolutionGeometry {
     geometry(s[0], s[1], from: s[2], to: s[3], kernel: 3, stride: 1, 1)
   }
 
-  /// As above, of what the level computes so.
+  /// [height, width, in, out], 3x3: integers in, integers out, of what the level computes so.
   @Sendable static func integerWinograd(_ s: [Int], _ kernels: KernelTable, _ pool: ThreadPool)
     -> BenchmarkWork
   {
     let geometry = integerWinogradGeometry(s)
-    let (inputCount, outputCount) = (s[0] * s[1] * s[2], s[0] * s[1] * s[3])
-    let (input, x) = bytes(inputCount)
-    let (output, y) = bytes(outputCount)
-    let scales = BenchmarkMemory(geometry.outputChannels)
-    let weights = integers(columns: s[3], depth: 9 * s[2], kernels)
-    var epilogue = IntegerEpilogue(columnScales: scales.start)
-    epilogue.integers = y
+    let images = IntegerImages(geometry, kernels)
     guard
       let call = IntegerWinogradCall(
-        kernels: kernels, geometry: geometry, x: x, weights: weights, y: nil, epilogue: epilogue)
+        kernels: kernels, geometry: geometry, x: images.x, weights: images.weights, y: nil,
+        epilogue: images.epilogue)
     else { preconditionFailure("sums of these weights are too large") }
     let grid = IntegerWinogradGrid(
       tileCount: call.tileCount, panelCount: call.panelCount, threadCount: pool.threadCount)
@@ -107,11 +120,11 @@ extension BenchmarkWork {
       geometry, panels: grid.longestPanels, kernels: kernels)
     let scratch = (0..<pool.threadCount).map { _ in BenchmarkMemory((scratchCount + 3) / 4) }
     return BenchmarkWork(
-      tileCount: grid.tileCount, operations: 2 * geometry.multiplyAdds,
-      bytes: inputCount + outputCount + weights.byteCount, memory: [input, output, scales] + scratch
+      tileCount: grid.tileCount, operations: 2 * geometry.multiplyAdds, bytes: images.byteCount,
+      memory: images.memory + scratch
     ) { tile, worker in
       let (tiles, panels) = grid[tile]
-      withExtendedLifetime(weights) {
+      withExtendedLifetime(images.weights) {
         call.run(tiles: tiles, panels: panels, scratch: UnsafeMutableRawPointer(scratch[worker].start))
       }
     }

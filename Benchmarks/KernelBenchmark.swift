@@ -35,13 +35,14 @@ package struct KernelBenchmark {
       standardShapes: [
         [512, 512, 512], [1024, 1024, 1024], [77, 3072, 768], [128, 768, 3072], [32, 1536, 384],
         [4, 768, 768], [1, 3072, 768],
-      ], make: BenchmarkWork.integerGemm),
+      ], make: BenchmarkWork.integerGemm, computes: { s, _ in s[2] <= PackedIntegers.greatestDepth }),
     Kind(
       name: "conv2d_i8", extents: .convolution,
       standardShapes: [
         [64, 64, 512, 512, 3, 1], [256, 256, 128, 128, 3, 1], [64, 64, 320, 320, 1, 1],
         [64, 64, 320, 320, 3, 2], [256, 256, 64, 64, 3, 1], [64, 64, 4, 320, 3, 1],
-      ], make: BenchmarkWork.integerConvolution),
+      ], make: BenchmarkWork.integerConvolution,
+      computes: { s, _ in s[2] * s[4] * s[4] <= PackedIntegers.greatestDepth }),
     Kind(
       name: "quantize_rows_i8", extents: .rows, standardShapes: [[128, 768], [4096, 1024]],
       make: BenchmarkWork.quantizeRows),
@@ -70,7 +71,10 @@ package struct KernelBenchmark {
       name: "winograd_i8", extents: .integerWinograd,
       standardShapes: [[256, 256, 64, 64], [64, 64, 512, 512], [32, 32, 512, 512], [28, 28, 128, 128]],
       make: BenchmarkWork.integerWinograd,
-      computes: { IntegerWinogradCall.pays(for: BenchmarkWork.integerWinogradGeometry($0), kernels: $1) }),
+      computes: { s, kernels in
+        9 * s[2] <= PackedIntegers.greatestDepth
+          && IntegerWinogradCall.pays(for: BenchmarkWork.integerWinogradGeometry(s), kernels: kernels)
+      }),
     Kind(
       name: "attention_f32", extents: .attention,
       standardShapes: [
